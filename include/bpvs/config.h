@@ -44,7 +44,15 @@ struct bpvs_config {
 	__u64 tick_ktime;  /* ... and CLOCK_MONOTONIC, ns */
 	__u64 tick_gap;	   /* longest time between two ticks, ns; the tools may zero it */
 	__u64 tick_cost;   /* longest time in one tick, ns */
-	__u32 tool_reserved[16];
+	__u32 tool_reserved[16]; /* enum bpvs_tool_word */
+};
+
+/* Words of tool_reserved: the tools' own, written under the instance's lock. */
+enum bpvs_tool_word {
+	BPVS_TOOL_GEN,	     /* moves before each change, so that another process sees its cache stale */
+	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
+	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
+	BPVS_TOOL_DEST_HIGH,
 };
 
 /*

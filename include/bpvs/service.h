@@ -57,7 +57,13 @@ struct bpvs_svc {
 	/* second line: what only the tools and the slow path read */
 	__u32 timeout;	/* persistence, s */
 	__be32 netmask; /* of persistence: IPv4 mask; for IPv6 the prefix length in host order */
-	__u32 reserved[14];
+	/*
+	 * Counts the services that this slot held. A slot is kept for its endpoint while removed
+	 * destinations refer to it; the epoch tells whether one was removed from this very service
+	 * (its statistics go on) or from an earlier one of the same endpoint (they start anew).
+	 */
+	__u32 epoch;
+	__u32 reserved[13];
 };
 
 /* One destination in a list. Replaced whole by one 64-bit store. */
