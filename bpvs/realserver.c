@@ -38,7 +38,7 @@ static const char usage[] =
 	"sysctl|nft]\n"
 	"                          [--decap auto|kernel|bpf]\n"
 	"       bpvs realserver up --mode nat --gateway DIP [--gateway DIP6] [--dev D]\n"
-	"       bpvs realserver down\n";
+	"       bpvs realserver down | status\n";
 
 static int complain(const char *what, const char *detail)
 {
@@ -321,6 +321,15 @@ static int up_nat(struct rs_journal *j, const struct wish *w)
 	return err;
 }
 
+enum { MAX_FIELDS = 6 };
+
+/* Cuts the line; what it lacks is "". */
+static void split(char *line, char *empty, char *field[MAX_FIELDS])
+{
+	for (size_t n = 0; n < MAX_FIELDS; n++)
+		field[n] = line ? strsep(&line, "\t") : empty;
+}
+
 static int undo_line(char *line)
 {
 	static const struct {
@@ -336,10 +345,9 @@ static int undo_line(char *line)
 		{ "decap", rs_decap_undo },
 		{ "decapvip", rs_decap_vip_undo },
 	};
-	char empty[] = "", *field[6] = { empty, empty, empty, empty, empty, empty };
+	char empty[] = "", *field[MAX_FIELDS];
 
-	for (size_t n = 0; n < 6 && line; n++)
-		field[n] = strsep(&line, "\t");
+	split(line, empty, field);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (!strcmp(field[0], kinds[i].kind))
 			return kinds[i].undo(field);
@@ -402,10 +410,6 @@ static int down(void)
 	struct rs_journal j;
 	int err;
 
-	if (geteuid()) {
-		complain("only root can do this", NULL);
-		return 2;
-	}
 	if (open_journal(&j))
 		return 1;
 	if (!j.n)
@@ -413,6 +417,39 @@ static int down(void)
 	err = undo(&j, 0);
 	rs_journal_close(&j);
 	return err ? 1 : 0;
+}
+
+/* The changes as recorded, oldest first; for decapsulation its counters. */
+static int status(void)
+{
+	struct rs_journal j;
+
+	if (open_journal(&j))
+		return 1;
+	if (!j.n)
+		printf("not a real server by bpvs, in this network namespace\n");
+	for (size_t i = 0; i < j.n; i++) {
+		char empty[] = "", *copy = strdup(j.line[i]), *field[MAX_FIELDS];
+
+		if (!copy)
+			break;
+		split(copy, empty, field);
+		if (!strcmp(field[0], "decap"))
+			rs_decap_status(field);
+		else
+			printf("%s\n", j.line[i]);
+		free(copy);
+	}
+	rs_journal_close(&j);
+	return 0;
+}
+
+static int only_root(int (*verb)(void))
+{
+	if (!geteuid())
+		return verb();
+	complain("only root can do this", NULL);
+	return 2;
 }
 
 int cmd_realserver(int argc, char **argv)
@@ -423,7 +460,9 @@ int cmd_realserver(int argc, char **argv)
 	if (!strcmp(verb, "up"))
 		return up(argc - 1, argv + 1);
 	if (!strcmp(verb, "down") && argc == 2)
-		return down();
+		return only_root(down);
+	if (!strcmp(verb, "status") && argc == 2)
+		return only_root(status);
 	if (!strcmp(verb, "--help") || !strcmp(verb, "-h")) {
 		fputs(usage, stdout);
 		return 0;

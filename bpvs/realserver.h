@@ -68,3 +68,6 @@ int rs_arp_filter_undo(char *const field[]);
 int rs_arp_filter_vip_undo(char *const field[]);
 int rs_decap_undo(char *const field[]);
 int rs_decap_vip_undo(char *const field[]);
+
+/* Prints the counters of a recorded decapsulation. */
+void rs_decap_status(char *const field[]);

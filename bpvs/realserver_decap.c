@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpvs/decap.h"
 #include "decap.skel.h"
 
 struct filter {
@@ -234,4 +236,43 @@ int rs_decap_undo(char *const field[])
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	err = bpf_tc_hook_destroy(&hook);
 	return err ? complain(dev, "cannot remove the clsact qdisc", err) : 0;
+}
+
+/* A per-CPU counter summed; 0 if it cannot be read. */
+static uint64_t stat_sum(int map, uint32_t stat)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *value = cpus > 0 ? calloc(cpus, sizeof(*value)) : NULL;
+	uint64_t sum = 0;
+
+	if (value && !bpf_map_lookup_elem(map, &stat, value)) {
+		for (int cpu = 0; cpu < cpus; cpu++)
+			sum += value[cpu];
+	}
+	free(value);
+	return sum;
+}
+
+void rs_decap_status(char *const field[])
+{
+	static const char *const name[BPVS_DECAP_STATS] = {
+		[BPVS_DECAP_DONE] = "decapsulated",
+		[BPVS_DECAP_FRAGMENT] = "left alone, in fragments",
+		[BPVS_DECAP_NOT_LOCAL] = "left alone, not to this host",
+		[BPVS_DECAP_ECN] = "dropped, congestion mark nobody would hear of",
+		[BPVS_DECAP_ERROR] = "dropped, header not removable",
+	};
+	struct filter f = filter_read(field[1], field);
+	int map;
+
+	libbpf_set_print(NULL);
+	map = filter_is_there(&f) ? map_of_prog(f.prog_id, "bpvs_rs_stats") : -ENOENT;
+	if (map < 0) {
+		printf("decapsulation on %s: gone\n", field[1]);
+		return;
+	}
+	printf("decapsulation on %s, packets:\n", field[1]);
+	for (uint32_t i = 0; i < BPVS_DECAP_STATS; i++)
+		printf("  %-46s %" PRIu64 "\n", name[i], stat_sum(map, i));
+	close(map);
 }
