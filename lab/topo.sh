@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# The labs' topologies: hosts as network namespaces, addresses, real servers. Sourced by lab and demo;
-# the tests come through lab. Nothing else knows an address or a namespace's name.
+# The labs' topologies: hosts as network namespaces, addresses, real servers. Sourced by lab and
+# demo; the tests come through lab. Nothing else knows an address or a namespace's name.
 #
 #   nat  client -- VIP director DIP -- rs1, rs2    two networks, the director is the way back
 #   dr   client, director, rs1, rs2                one network, answers bypass the director
@@ -14,8 +14,8 @@ topo_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 topo_prefix=${BPVS_LAB_PREFIX:-bpvs}
 topo_hosts=(client director rs1 rs2)
 
-# The commands that the labs run are spelled `bpvs` and `ipvsadm`: let these be the ones of this tree,
-# or those beside the bpvs that called.
+# The commands that the labs run are spelled `bpvs` and `ipvsadm`: let these be the ones of this
+# tree, or those beside the bpvs that called.
 topo_path() {
     local bpvs=${BPVS:-${BPVS_BUILD:-$topo_dir/../build}/bpvs/bpvs} dir
     [ -x "$bpvs" ] || return 0
@@ -52,8 +52,8 @@ topo_load() {
     topo_state=/run/bpvs-lab/$topo_prefix-$LAB
 }
 
-# One line a cable: host, its device, the bridge, the device's addresses. The director's VIP of DR and
-# TUN is an alias, which its script adds; with NAT it is the address of the outer side.
+# One line a cable: host, its device, the bridge, the device's addresses. The director's VIP of DR
+# and TUN is an alias, which its script adds; with NAT it is the address of the outer side.
 topo_cables() {
     if [ "$LAB" = nat ]; then
         echo "client eth0 outside $CIP/24 $CIP6/64"
@@ -103,15 +103,17 @@ topo_add_switch() {
     done
 }
 
-# host, device, bridge, addresses: the switch's end is called after the host and the device's number
+# host, device, bridge, addresses: the switch's end is called after the host and the device's
+# number
 topo_add_cable() {
-    local host=$1 dev=$2 bridge=$3 addr switch
+    local host=$1 dev=$2 bridge=$3 addr switch ns port=$1-${2#eth}
     switch=$(topo_ns switch)
-    ip -n "$switch" link add "$host-${dev#eth}" type veth peer name "$dev" netns "$(topo_ns "$host")"
-    ip -n "$switch" link set "$host-${dev#eth}" master "$bridge" up
-    ip -n "$(topo_ns "$host")" link set "$dev" up
+    ns=$(topo_ns "$host")
+    ip -n "$switch" link add "$port" type veth peer name "$dev" netns "$ns"
+    ip -n "$switch" link set "$port" master "$bridge" up
+    ip -n "$ns" link set "$dev" up
     for addr in "${@:4}"; do
-        ip -n "$(topo_ns "$host")" addr add "$addr" dev "$dev"
+        ip -n "$ns" addr add "$addr" dev "$dev"
     done
 }
 
@@ -127,8 +129,9 @@ topo_pass_object() {
 }
 
 # veth hands XDP what the sender's stack made: a checksum to be filled in by hardware that is not
-# there, or one large packet for it to cut. Senders finish their packets where XDP reads them. And frames
-# from XDP reach the peer of a veth only if that has a program (XDP_TX) or GRO (XDP_REDIRECT).
+# there, or one large packet for it to cut. Senders finish their packets where XDP reads them. And
+# frames from XDP reach the peer of a veth only if that has a program (XDP_TX) or GRO
+# (XDP_REDIRECT).
 topo_prepare_xdp() {
     local host dev rest object
     object=$(topo_pass_object) || exit 1
@@ -170,14 +173,17 @@ EOF
     topo_run "$1" nginx -c "$dir/nginx.conf" -p "$dir" -e "$dir/error.log"
 }
 
-# Answers come from the address that the responder is bound to: where the client asked the VIP and no
-# director rewrites the answer, that must be the VIP. $1 host, then its two addresses to bind to.
+# Answers come from the address that the responder is bound to: where the client asked the VIP and
+# no director rewrites the answer, that must be the VIP. The question is read before the answer is
+# made, or socat may find nobody to give it to and fail. $1 host, then its two addresses to bind
+# to.
 topo_udp() {
     local host=$1 dir=$topo_state/$1 n=4 addr
     for addr in "${@:2}"; do
         # not by topo_run: $! is to be socat's
         ip netns exec "$(topo_ns "$host")" socat "UDP$n-RECVFROM:53,bind=$addr,reuseaddr,fork" \
-            "EXEC:cat $dir/www/index.html" </dev/null >/dev/null 2>"$dir/udp$n.log" &
+            "SYSTEM:head -c1 >/dev/null; cat $dir/www/index.html" \
+            </dev/null >/dev/null 2>"$dir/udp$n.log" &
         echo $! >"$dir/udp$n.pid"
         topo_wait_udp "$host" "$addr"
         n=6
@@ -242,7 +248,11 @@ topo_director() {
         devices+=(--dev "$dev")
     done
     topo_show director bpvs up --mode "$(cat "$topo_state/mode")" "${devices[@]}"
-    PS4='director# ' BASH_XTRACEFD=1 topo_run director bash -eux "$topo_dir/$LAB.sh"
+    # traced by itself: as root, bash takes no PS4 from outside
+    topo_run director bash -eu <(
+        printf '%s\n' "PS4='director# '" BASH_XTRACEFD=1 'set -x'
+        cat "$topo_dir/$LAB.sh"
+    )
 }
 
 topo_ours() {

@@ -74,7 +74,8 @@ class Lab:
         return self.lab("down")
 
     def ipvsadm(self, *argv):
-        return self.director.run("ipvsadm", *argv, env=dict(os.environ, PATH=self.at["PATH"])).stdout
+        env = dict(os.environ, PATH=self.at["PATH"])
+        return self.director.run("ipvsadm", *argv, env=env).stdout
 
 
 @pytest.fixture(scope="module")

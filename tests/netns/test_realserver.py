@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""bpvs realserver against the kernel: what it changes, what that is good for, that all of it goes again."""
+"""bpvs realserver against the kernel: what it changes, what for, and that all of it goes again."""
 
 import pathlib
 import socket
