@@ -203,11 +203,12 @@ static void options(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "only", required_argument, NULL, 'O' },
+		{ "down", no_argument, NULL, 'd' },
 		{},
 	};
 	long cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 
-	for (int c; (c = getopt_long(argc, argv, "qo:c:O:", longopts, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "qo:c:O:d", longopts, NULL)) != -1;) {
 		switch (c) {
 		case 'q':
 			bench.quick = true;
@@ -225,6 +226,8 @@ static void options(int argc, char **argv)
 		case 'O':
 			bench.only = optarg;
 			break;
+		case 'd': /* after a run that was interrupted */
+			exit(bpvs_down() ? 1 : 0);
 		default:
 			fprintf(stderr, "usage: bench [--quick] [--output FILE] [--cpu N] "
 					"[--only baseline|nat|dr|tun|new]\n");

@@ -2,7 +2,8 @@
 /*
  * Drive the data path of this network namespace's instance by hand. A co-process for the packet
  * tests: one command a line on stdin, one line of answer on stdout, `ERR ...` when it went wrong.
- * Structured answers are JSON.
+ * Structured answers are JSON. `bpvs-run up [CONNS]` and `bpvs-run down` make and end the instance,
+ * and any one command may be given as argument.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -327,6 +328,42 @@ static int cmd_warm(struct bpvs_instance *in, char **save)
 	return run_say("%d\n", n);
 }
 
+/* vlan IFINDEX LOWER TAG: what the engine would write for a VLAN device. */
+static int cmd_vlan(struct bpvs_instance *in, char **save)
+{
+	__u32 v[3] = {};
+	struct bpvs_dev *d;
+
+	for (int i = 0; i < 3; i++) {
+		char *word = strtok_r(NULL, " ", save);
+
+		v[i] = word ? strtoul(word, NULL, 10) : 0;
+	}
+	d = &in->devs[v[0] % BPVS_DEVS];
+	if (!v[0] || d->ifindex != v[0])
+		return run_say("ERR no such device in the table\n");
+	d->lower = v[1];
+	d->vlan = htons(v[2]);
+	return run_say("ok\n");
+}
+
+/* What the verifier had to look at, by program. */
+static int cmd_insns(struct bpvs_instance *in, char **save)
+{
+	const int fds[] = { in->fd_xdp, in->fd_tc };
+
+	(void)save;
+	for (int i = 0; i < 2; i++) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(fds[i], &info, &len))
+			return complain("program info", errno);
+		run_say("%s\"%s\": %u", i ? ", " : "{", info.name, info.verified_insns);
+	}
+	return run_say("}\n");
+}
+
 static int cmd_ready(struct bpvs_instance *in, char **save)
 {
 	(void)in;
@@ -341,7 +378,7 @@ static const struct {
 	{ "xdp", cmd_xdp },	{ "tc", cmd_tc },	{ "counters", cmd_counters },
 	{ "conns", cmd_conns }, { "stats", cmd_stats }, { "services", cmd_services },
 	{ "warm", cmd_warm },	{ "fuzz", run_fuzz },	{ "template", run_template },
-	{ "ready", cmd_ready },
+	{ "ready", cmd_ready }, { "vlan", cmd_vlan },	{ "insns", cmd_insns },
 };
 
 static int dispatch(struct bpvs_instance *in, char *line)
@@ -355,17 +392,36 @@ static int dispatch(struct bpvs_instance *in, char *line)
 	return run_say("ERR no such command\n");
 }
 
-int main(void)
+/* With XDP, since what the data path knows of the devices depends on it. */
+static int engine(int argc, char **argv)
+{
+	struct bpvs_up_opts up = { .mode = BPVS_MODE_GENERIC };
+	int err;
+
+	if (argc > 2)
+		up.conns = strtoul(argv[2], NULL, 10);
+	err = !strcmp(argv[1], "up") ? bpvs_up(&up) : bpvs_down();
+	if (err)
+		complain(argv[1], err);
+	return err ? 1 : 0;
+}
+
+int main(int argc, char **argv)
 {
 	struct bpvs_instance *in;
 	char *line = NULL;
 	size_t size = 0;
-	int err = bpvs_open(&in);
+	int err;
 
+	if (argc > 1 && (!strcmp(argv[1], "up") || !strcmp(argv[1], "down")))
+		return engine(argc, argv);
+	err = bpvs_open(&in);
 	if (err) {
 		complain("open", err);
 		return 1;
 	}
+	if (argc > 1)
+		return dispatch(in, argv[1]);
 	for (ssize_t n; (n = getline(&line, &size, stdin)) > 0;) {
 		line[strcspn(line, "\n")] = 0;
 		dispatch(in, line);
