@@ -90,7 +90,7 @@ topo_add_host() {
     ns=$(topo_ns "$1")
     ip netns add "$ns"
     ip -n "$ns" link set lo up
-    # an address is to work at once; duplicates cannot be
+    # addresses are to work at once; duplicates cannot be
     topo_run "$1" sysctl -qw net.ipv6.conf.{all,default}.accept_dad=0
 }
 
@@ -113,7 +113,10 @@ topo_add_cable() {
     ip -n "$switch" link set "$port" master "$bridge" up
     ip -n "$ns" link set "$dev" up
     for addr in "${@:4}"; do
-        ip -n "$ns" addr add "$addr" dev "$dev"
+        case $addr in
+        *:*) ip -n "$ns" addr add "$addr" dev "$dev" nodad ;;
+        *) ip -n "$ns" addr add "$addr" dev "$dev" ;;
+        esac
     done
 }
 

@@ -36,11 +36,12 @@ def pair():
     netns.join(rs, "eth0", peer, "eth0")
     for host, last in ((rs, "132"), (peer, "10")):
         host.ip("addr", "add", f"192.168.229.{last}/24", "dev", "eth0")
-        host.ip("addr", "add", f"fd00:229::{last}/64", "dev", "eth0")
+        host.ip("addr", "add", f"fd00:229::{last}/64", "dev", "eth0", "nodad")
     # what is sent by hand finds its way without neighbour discovery
     for host, other, last in ((rs, peer, "10"), (peer, rs, "132")):
         for addr in (f"192.168.229.{last}", f"fd00:229::{last}"):
             host.ip("neigh", "add", addr, "lladdr", other.mac(), "dev", "eth0")
+    rs.settle()
     yield rs, peer
     rs.delete()
     peer.delete()

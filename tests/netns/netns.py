@@ -49,6 +49,16 @@ class Host:
     def sysctl(self, key, value):
         self.run("sysctl", "-qw", f"{key}={value}")
 
+    def settle(self):
+        """Wait for the link-local addresses, which become usable a little after their links."""
+        for _ in range(100):
+            links = self.ip("-o", "link", "show", "up").count("link/ether")
+            usable = self.ip("-6", "-o", "addr", "show", "scope", "link", "-tentative")
+            if usable.count("fe80::") >= links:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{self.name}: link-local addresses stay tentative")
+
     def mac(self, dev="eth0"):
         return self.ip("-br", "link", "show", dev).split()[2]
 

@@ -369,6 +369,24 @@ def test_decap_ecn(tunnel, inner, outer):
     assert tunnel.count("congestion") == 1
 
 
+def test_kernel_tunnel_where_there_is_one(rs, peer):
+    rs.run("modprobe", "-q", "ipip", check=False)
+    before = state(rs)
+    done = rs.realserver("up", "--mode", "tun", "--decap", "kernel", "--vip", VIP, check=False)
+    if "tunl0" not in before:
+        assert done.returncode == 1
+        assert "no ipip tunnel" in done.stderr
+    else:
+        assert f"{VIP}/32" in rs.ip("addr", "show", "dev", "tunl0")
+        wire = peer.wire()
+        with rs.bound(socket.AF_INET, socket.SOCK_DGRAM, VIP, 5353) as sock:
+            wire.send(frame(rs, peer, outer_header(4, 4), inner_packet(4, QUESTION)))
+            assert sock.recv(100) == b"question"
+        wire.close()
+    rs.realserver("down")
+    assert state(rs) == before
+
+
 def test_strict_rp_filter_is_loosened(rs, peer):
     """The client's address is routed by another device than the one the tunnel comes in at."""
     netns.join(rs, "eth1", peer, "eth1")
