@@ -179,6 +179,7 @@ __noinline int bpvs_conn_kill(__u32 idx, __u64 word)
 		dest_count(d, word & BPVS_WORD_ACTIVE, -1);
 	conn_unlink(idx, c);
 	conn_release(c, word);
+	count(BPVS_EV_CONN_ENDED);
 	return 1;
 }
 
@@ -191,10 +192,8 @@ __noinline int bpvs_slot_claim(__u32 idx, __u32 now)
 	if (!c)
 		return 0;
 	word = READ_ONCE(c->word);
-	if (word_valid(word) && word_expired(word, now) && bpvs_conn_kill(idx, word)) {
-		count(BPVS_EV_CONN_EXPIRED);
+	if (word_valid(word) && word_expired(word, now) && bpvs_conn_kill(idx, word))
 		word = READ_ONCE(c->word);
-	}
 	if ((word & BPVS_WORD_STATUS) != BPVS_SLOT_FREE)
 		return 0;
 	return cas64(&c->word, word, (word & BPVS_WORD_GEN_MASK) | BPVS_SLOT_BUSY) == word;

@@ -42,8 +42,8 @@ static long sweep_slot(__u32 i, void *arg)
 	if (!c || idx >= s->end)
 		return 1;
 	word = READ_ONCE(c->word);
-	if (word_valid(word) && word_expired(word, s->now) && bpvs_conn_kill(idx, word))
-		count(BPVS_EV_CONN_EXPIRED);
+	if (word_valid(word) && word_expired(word, s->now))
+		bpvs_conn_kill(idx, word);
 	return 0;
 }
 
