@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Stands in for engine.c, maps.c and route.c under the unit tests. */
+/* Stands in for engine.c and maps.c under the unit tests. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/rtnetlink.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,22 @@ struct fake *fake_of(struct bpvs_instance *in)
 	return (struct fake *)(void *)in;
 }
 
+static char *arena; /* memory for the arrays, or NULL: the heap */
+
+void fake_use_arena(void *memory)
+{
+	arena = memory;
+}
+
 static void *take(size_t num, size_t size)
 {
+	if (arena) {
+		char *at = arena;
+
+		arena += ((num + 1) * size + 63) / 64 * 64;
+		return at;
+	}
+
 	void *p = calloc(num + 1, size);
 
 	if (!p)
@@ -26,8 +39,10 @@ static void *take(size_t num, size_t size)
 
 struct bpvs_instance *fake_new(struct fake_size size)
 {
-	struct fake *f = take(1, sizeof(*f));
+	struct fake *f = calloc(1, sizeof(*f));
 
+	if (!f)
+		abort();
 	f->ro = (struct bpvs_rodata){
 		.slots = size.slots,
 		.spills = size.slots ? 16 : 0,
@@ -153,23 +168,4 @@ int bpvs_grace_wait(void)
 {
 	current->graces++;
 	return 0;
-}
-
-/* ---- route.c ---- */
-
-int bpvs_route_type(const struct bpvs_addr *addr, __u8 af)
-{
-	struct bpvs_addr local = FAKE_LOCAL;
-
-	if (!memcmp(addr, &local, sizeof(local)))
-		return RTN_LOCAL;
-	if (af == BPVS_V4 && (addr->b[12] & 0xf0) == 0xe0)
-		return RTN_MULTICAST;
-	return RTN_UNICAST;
-}
-
-void bpvs_route_source(const struct bpvs_addr *to, __u8 af, struct bpvs_addr *ret)
-{
-	(void)to;
-	*ret = af == BPVS_V6 ? fake_v6(0xfe) : fake_v4(10, 0, 0, 254);
 }

@@ -20,6 +20,8 @@ struct fake_size {
 	__u32 svcs, dests, list, slots;
 };
 
+/* Take the arrays of the next instance from here; zeroed, or as an earlier run left them. */
+void fake_use_arena(void *memory);
 struct bpvs_instance *fake_new(struct fake_size size);
 void fake_free(struct bpvs_instance *in);
 struct fake *fake_of(struct bpvs_instance *in);
