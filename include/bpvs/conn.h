@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The connection table: slots of one mmapable array, read and written without locks. */
+#pragma once
+
+#include <bpvs/addr.h>
+
+/*
+ * A connection lives in one 64-byte slot, found from the client endpoint (protocol, client address,
+ * client port), so that request and reply meet the same slot. `home` is the slot that the hash
+ * names; the entry sits within BPVS_CONN_WINDOW slots after it, or, when that window is full, in the
+ * overflow slots behind the last home, where the map bpvs_spill finds it.
+ *
+ * `word` is the whole life of a slot and changes only by compare-and-swap:
+ *
+ *   bits  0..1   enum bpvs_slot_status
+ *   bit   2      BPVS_WORD_ACTIVE: counted in the destination's active, else in its inactive count
+ *   bit   3      BPVS_WORD_NOOUTPUT: no packet of the real server has been seen (input-only states)
+ *   bits  8..15  protocol state (enum bpvs_tcp_state; 0 for UDP)
+ *   bits 16..31  generation, +1 each time the slot is freed
+ *   bits 32..63  expiry, in clock units (struct bpvs_rodata), wraps
+ *
+ * The winner of the swap, and nobody else, moves the destination's counters. All other fields are
+ * written between claiming (FREE to BUSY) and publishing (TENTATIVE), and do not change until the
+ * slot is free again; pkts and nh are the exceptions, and are hints.
+ */
+enum bpvs_slot_status {
+	BPVS_SLOT_FREE = 0,
+	BPVS_SLOT_BUSY = 1,	 /* claimed: being filled or emptied */
+	BPVS_SLOT_TENTATIVE = 2, /* filled, but a rival for the same flow may still win */
+	BPVS_SLOT_VALID = 3,
+};
+
+#define BPVS_WORD_STATUS       0x03ULL
+#define BPVS_WORD_ACTIVE       0x04ULL
+#define BPVS_WORD_NOOUTPUT     0x08ULL
+#define BPVS_WORD_STATE_SHIFT  8
+#define BPVS_WORD_GEN_SHIFT    16
+#define BPVS_WORD_EXPIRY_SHIFT 32
+
+#define BPVS_WORD_GEN_MASK     0xffff0000ULL
+#define BPVS_WORD_STATE_MASK   0xff00ULL
+
+/* Overflow slots begin this far behind the last home, so that every home has a whole window. */
+#define BPVS_CONN_WINDOW       32
+
+/* flags of a connection */
+#define BPVS_CONN_FWD	       0x07 /* enum bpvs_fwd */
+#define BPVS_CONN_V6	       0x08
+#define BPVS_CONN_SPILLED      0x10 /* in an overflow slot, keyed in bpvs_spill */
+
+struct bpvs_conn {
+	__u64 word;
+	/*
+	 * Of this slot as a home, whatever it holds itself: bit d (0..31) set when slot home+d holds
+	 * an entry of this home; bits 32..63 count the entries of this home that spilled.
+	 */
+	__u64 hop;
+	__be32 caddr; /* IPv4; for IPv6 a hash of the three addresses, which are in bpvs_conn6 */
+	__be32 vaddr;
+	__be32 daddr;
+	__be16 cport;
+	__be16 vport;
+	__be16 dport;
+	__u8 proto;
+	__u8 flags; /* BPVS_CONN_* */
+	__u32 dest; /* index into bpvs_dests */
+	__u32 home;
+	__u32 pkts; /* packets from the client, not exact across CPUs */
+	__u32 nh;   /* next hop of replies (NAT): index in bpvs_nexthops << 16 | time it was checked */
+	__u32 reserved[2];
+};
+
+/* The addresses of an IPv6 connection, at the same index as its slot. */
+struct bpvs_conn6 {
+	struct bpvs_addr caddr;
+	struct bpvs_addr vaddr;
+	struct bpvs_addr daddr;
+	__u64 reserved[2];
+};
+
+/*
+ * Where a spilled connection is: two entries, one a direction. peer is the virtual endpoint for
+ * requests (reply = 0) and the real server's for replies (reply = 1; NAT only).
+ */
+struct bpvs_spill_key {
+	struct bpvs_addr caddr;
+	struct bpvs_addr peer;
+	__be16 cport;
+	__be16 pport;
+	__u8 proto;
+	__u8 reply;
+	__u16 zero;
+};
+
+/* TCP's states as IPVS numbers them; the order is that of the state tables. */
+enum bpvs_tcp_state {
+	BPVS_TCP_NONE = 0,
+	BPVS_TCP_ESTABLISHED,
+	BPVS_TCP_SYN_SENT,
+	BPVS_TCP_SYN_RECV,
+	BPVS_TCP_FIN_WAIT,
+	BPVS_TCP_TIME_WAIT,
+	BPVS_TCP_CLOSE,
+	BPVS_TCP_CLOSE_WAIT,
+	BPVS_TCP_LAST_ACK,
+	BPVS_TCP_LISTEN,
+	BPVS_TCP_SYNACK,
+	BPVS_TCP_STATES
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Destinations (real servers of a service) and next hops. */
+#pragma once
+
+#include <bpvs/addr.h>
+
+/* Forwarding methods, numbered as IP_VS_CONN_F_MASQ ... IP_VS_CONN_F_BYPASS in <linux/ip_vs.h>. */
+enum bpvs_fwd {
+	BPVS_FWD_MASQ = 0,
+	BPVS_FWD_LOCAL = 1,
+	BPVS_FWD_TUNNEL = 2,
+	BPVS_FWD_DROUTE = 3,
+};
+
+/*
+ * How to reach a neighbour, found by the FIB and kept for about a second. A sequence lock of two
+ * halves: a writer stores src (with the next sequence number), then the middle, then dst; a reader
+ * takes dst, the middle, src, and has a torn read when the numbers differ. Number 0 = empty.
+ */
+struct bpvs_nexthop {
+	__u64 dst; /* bytes 0..5 destination MAC, 6..7 sequence number */
+	__u32 ifindex; /* the route's device */
+	__u16 mtu;
+	__be16 vlan; /* 802.1Q tag to push, 0 = none */
+	__u32 checked; /* clock of the last look-up; who moves it by compare-and-swap looks up */
+	__u32 lower;   /* device that XDP redirects to (a VLAN's parent), 0 = XDP cannot */
+	__u64 src; /* bytes 0..5 our MAC, 6..7 sequence number */
+};
+
+#define BPVS_DEST_IN_USE    0x1
+#define BPVS_DEST_AVAILABLE 0x2 /* in its service's list; cleared when it is removed */
+#define BPVS_DEST_NAT	    0x4 /* MASQ, or was while connections that may still live were made */
+
+/*
+ * A destination: slot `id` of bpvs_dests; id 0 is never used. A removed one keeps its slot, without
+ * AVAILABLE, while connections refer to it (active + inactive + persistent > 0) and for 120 s after
+ * removal; adding the same endpoint to the same service again revives it, as IPVS's trash does.
+ */
+struct bpvs_dest {
+	/* line 0: all that a packet of an established connection needs */
+	__u32 flags;
+	__u32 svc; /* index into bpvs_svcs */
+	struct bpvs_nexthop nh;
+	__u16 pmtu; /* learned from ICMP for tunnels, 0 = none */
+	__u16 pad;
+	__u32 pmtu_at; /* clock when it was learned */
+	__u8 pad0[16];
+	/* line 1: configuration */
+	struct bpvs_addr addr;
+	struct bpvs_addr tun_src; /* source of the outer header, family of addr; all zero = unknown */
+	__be16 port;
+	__u8 af;
+	__u8 fwd; /* enum bpvs_fwd */
+	__u32 u_threshold;
+	__u32 l_threshold;
+	__s32 weight;
+	__u32 removed_at; /* clock */
+	__u32 epoch;	  /* that of its service when it was added: see struct bpvs_svc */
+	__u8 fwd_set;	  /* the method as configured; fwd differs from it for a local address */
+	__u8 pad1[7];
+	/* line 2: counters, moved by atomics in the data path */
+	__s32 active;
+	__s32 inactive;
+	__s32 persistent;
+	__u32 overload; /* 1 while the thresholds keep new connections away */
+	__u8 pad2[48];
+};

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Virtual services and the ordered lists of their destinations. */
+#pragma once
+
+#include <bpvs/addr.h>
+
+/* Key of bpvs_svc_ids. A fwmark service has fwmark and af set and all else zero. */
+struct bpvs_svc_key {
+	struct bpvs_addr addr;
+	__u32 fwmark; /* host order */
+	__be16 port;
+	__u8 proto; /* IPPROTO_* */
+	__u8 af;    /* enum bpvs_family */
+};
+
+/*
+ * Or-ed into `af`: not a service but the endpoint of a NAT destination, and the value is its id, or
+ * 0 when several services have it. Only used while the connection table is full.
+ */
+#define BPVS_KEY_RIP 0x80
+
+/* The order is the order of sched/sched.def, which names them. */
+enum bpvs_sched_id {
+#define BPVS_SCHED(id, name) BPVS_SCHED_##id,
+#include <bpvs/sched.def>
+#undef BPVS_SCHED
+	BPVS_SCHEDS
+};
+
+#define BPVS_SVC_IN_USE	    0x1
+#define BPVS_SVC_PERSISTENT 0x2 /* as IP_VS_SVC_F_* mean them, numbers are our own */
+#define BPVS_SVC_ONEPACKET  0x4
+
+/*
+ * A service: slot `id` of bpvs_svcs; id 0 is never used. Written by the tools under the instance's
+ * lock, but for sched_state, which the data path moves by compare-and-swap and the tools too.
+ */
+struct bpvs_svc {
+	struct bpvs_svc_key key;
+	__u32 flags;
+	__u32 sched; /* enum bpvs_sched_id */
+	__u32 sched_flags;
+	/*
+	 * The destination list: `off` (low half) and `len` (high half) in one word, so that one store
+	 * publishes a new list. Entries bpvs_lists[off .. off+len-1] stand in the order of adding;
+	 * IPVS puts a new destination at the head, so its order is from off+len-1 down to off.
+	 * "Position" p everywhere means entry off+p.
+	 */
+	__u64 list;
+	/*
+	 * Low half: position of the destination chosen last, plus one; 0 = before the first.
+	 * High half: wrr's current weight (signed).
+	 */
+	__u64 sched_state;
+	__s32 wrr_step; /* greatest common divisor of the weights > 0, or 1 */
+	__s32 wrr_max;	/* largest weight less (wrr_step - 1), or 0 without any */
+	/* second line: what only the tools and the slow path read */
+	__u32 timeout;	/* persistence, s */
+	__be32 netmask; /* of persistence: IPv4 mask; for IPv6 the prefix length in host order */
+	/*
+	 * Counts the services that this slot held. A slot is kept for its endpoint while removed
+	 * destinations refer to it; the epoch tells whether one was removed from this very service
+	 * (its statistics go on) or from an earlier one of the same endpoint (they start anew).
+	 */
+	__u32 epoch;
+	__u32 reserved[13];
+};
+
+/* One destination in a list. Replaced whole by one 64-bit store. */
+struct bpvs_list_entry {
+	__u32 dest;   /* index into bpvs_dests */
+	__s32 weight; /* <= 0: takes no new connections */
+};

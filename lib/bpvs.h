@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * libbpvs: the engine of the current network namespace, for the tools. No function prints or exits;
+ * each returns 0 or a negative errno, and writes its ret_ parameters only on success. Not for
+ * several threads. Addresses and ports are in network order, all else in host order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <bpvs/config.h>
+#include <bpvs/dest.h>
+#include <bpvs/reason.h>
+#include <bpvs/service.h>
+#include <bpvs/stats.h>
+
+struct bpvs_instance;
+
+/* ---- engine.c: bringing an instance up, finding it, taking it down ---- */
+
+enum bpvs_mode {
+	BPVS_MODE_AUTO, /* native XDP where the device gains from it, TC elsewhere */
+	BPVS_MODE_XDP,	/* native XDP, or an error */
+	BPVS_MODE_GENERIC,
+	BPVS_MODE_TC,
+};
+
+struct bpvs_up_opts {
+	enum bpvs_mode mode;
+	const char *const *devs; /* NULL-terminated; NULL = every Ethernet device but bridge ports */
+	unsigned int conns;	 /* 0 = default (1 << 20) */
+	unsigned int services;	 /* 0 = default */
+	unsigned int dests;	 /* 0 = default */
+};
+
+/* What went wrong, in words that name the missing thing; "" when the errno says all. Static. */
+const char *bpvs_error(void);
+
+/* -EEXIST: this namespace has an instance already. On any error nothing is left behind. */
+int bpvs_up(const struct bpvs_up_opts *opts);
+
+/* -ENOENT: no instance. Removes programs, maps, pins, and what else bpvs_up() made or changed. */
+int bpvs_down(void);
+
+/* -ENOENT: no instance in this namespace. Covers devices that appeared since the last call. */
+int bpvs_open(struct bpvs_instance **ret);
+/* As bpvs_open(), but brings an instance up with defaults where there is none. */
+int bpvs_open_or_up(struct bpvs_instance **ret);
+void bpvs_close(struct bpvs_instance *in);
+
+/* Clock units since `then`; negative when it lies ahead. clock_hz units make a second. */
+int bpvs_clock_since(struct bpvs_instance *in, __u32 then);
+unsigned int bpvs_clock_hz(const struct bpvs_instance *in);
+
+struct bpvs_status {
+	enum bpvs_mode mode;
+	bool all_devs; /* devices that appear are covered too */
+	__u64 conns;   /* connections in the table now */
+	unsigned int conns_max;
+	unsigned int conn_bytes; /* memory for each of conns_max */
+	__u64 table_bytes;
+	unsigned int services, services_max, dests_max;
+	__u64 tick_gap_ns, tick_cost_ns; /* of the timer, since it was brought up */
+};
+
+int bpvs_status_get(struct bpvs_instance *in, struct bpvs_status *ret);
+
+struct bpvs_device_info {
+	const char *name;
+	const char *how; /* "xdp native + tc", "xdp generic + tc", "tc", "none" */
+	const char *why; /* "" or a reason in parentheses, after a space */
+};
+
+/* Every device of the namespace but lo. */
+int bpvs_device_walk(struct bpvs_instance *in,
+		     int (*cb)(const struct bpvs_device_info *dev, void *arg), void *arg);
+
+/* Exclusive lock of the instance's tables between tools; given back by unlock, close or death. */
+int bpvs_lock(struct bpvs_instance *in);
+void bpvs_unlock(struct bpvs_instance *in);
+
+/* ---- service.c: services and destinations ---- */
+
+struct bpvs_svc_info {
+	struct bpvs_svc_key key;
+	__u32 flags; /* BPVS_SVC_PERSISTENT, BPVS_SVC_ONEPACKET */
+	__u32 sched; /* enum bpvs_sched_id */
+	__u32 sched_flags;
+	__u32 timeout; /* s */
+	__be32 netmask;
+	__u32 num_dests; /* only read */
+	__u32 id;	 /* only read */
+};
+
+struct bpvs_dest_info {
+	struct bpvs_addr addr;
+	__be16 port;
+	__u8 af;
+	__u8 fwd; /* enum bpvs_fwd; an address of this host turns into BPVS_FWD_LOCAL, as in IPVS */
+	__s32 weight;
+	__u32 u_threshold;
+	__u32 l_threshold;
+	__u32 active, inactive, persistent; /* only read */
+	__u32 id;			    /* only read */
+};
+
+/*
+ * Errors are the kernel's: -EEXIST, -ESRCH (no such service), -ENOENT (no such destination or
+ * scheduler), -EINVAL, -ERANGE (l_threshold > u_threshold), -ENOSPC (tables full).
+ * All take the lock themselves unless the caller holds it.
+ */
+int bpvs_svc_add(struct bpvs_instance *in, const struct bpvs_svc_info *svc);
+int bpvs_svc_edit(struct bpvs_instance *in, const struct bpvs_svc_info *svc);
+int bpvs_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+int bpvs_svc_get(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+		 struct bpvs_svc_info *ret);
+int bpvs_flush(struct bpvs_instance *in);
+
+int bpvs_dest_add(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+		  const struct bpvs_dest_info *dest);
+int bpvs_dest_edit(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+		   const struct bpvs_dest_info *dest);
+int bpvs_dest_del(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+		  const struct bpvs_addr *addr, __be16 port);
+
+/* Walks call back in the kernel's order; a non-zero return ends the walk and is handed on. */
+typedef int (*bpvs_svc_cb)(const struct bpvs_svc_info *svc, void *arg);
+typedef int (*bpvs_dest_cb)(const struct bpvs_dest_info *dest, void *arg);
+int bpvs_svc_walk(struct bpvs_instance *in, bpvs_svc_cb cb, void *arg);
+int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpvs_dest_cb cb,
+		   void *arg);
+
+/* ---- stats.c ---- */
+
+/* Counters less the zero point, and rates as IPVS reports them (per second, whole numbers). */
+struct bpvs_stats_info {
+	struct bpvs_stats total;
+	struct bpvs_stats rate; /* conns = cps, inpkts = inpps, ... */
+};
+
+/* index: BPVS_STATS_TOTAL, bpvs_stats_svc(), bpvs_stats_dest() */
+int bpvs_stats_get(struct bpvs_instance *in, unsigned int index, struct bpvs_stats_info *ret);
+unsigned int bpvs_stats_svc(const struct bpvs_instance *in, __u32 svc_id);
+unsigned int bpvs_stats_dest(const struct bpvs_instance *in, __u32 dest_id);
+/* key NULL = all services and the total. */
+int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+/* Sum over CPUs of a reason's or an event's counter. */
+int bpvs_counter_get(struct bpvs_instance *in, unsigned int counter, __u64 *ret);
+
+/* ---- conn.c ---- */
+
+struct bpvs_conn_info {
+	struct bpvs_addr caddr, vaddr, daddr;
+	__be16 cport, vport, dport;
+	__u8 af;
+	__u8 daf; /* family of daddr: differs for tunnels */
+	__u8 proto;
+	__u8 state; /* enum bpvs_tcp_state; 0 for UDP */
+	__u8 fwd;
+	bool active;
+	__u32 dest;
+	__s32 expires_ms; /* from now, never negative */
+	__u32 pkts;
+};
+
+typedef int (*bpvs_conn_cb)(const struct bpvs_conn_info *conn, void *arg);
+int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
+const char *bpvs_conn_state_name(__u8 proto, __u8 state);
+
+/* ---- timeouts and sysctls: config.c ---- */
+
+struct bpvs_timeouts {
+	__u32 tcp, tcp_fin, udp; /* s; 0 on setting keeps the old value */
+};
+
+int bpvs_timeouts_get(struct bpvs_instance *in, struct bpvs_timeouts *ret);
+int bpvs_timeouts_set(struct bpvs_instance *in, const struct bpvs_timeouts *t);
+
+/* -ENOENT: no such knob; -EOPNOTSUPP: not built yet; -EINVAL: out of range. */
+int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, long *ret);
+int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, long value);
+/* Names in alphabetical order, NULL-terminated. */
+const char *const *bpvs_sysctl_names(void);
+
+/* ---- names.c ---- */
+
+const char *bpvs_sched_name(unsigned int sched); /* NULL: no such scheduler */
+int bpvs_sched_find(const char *name, unsigned int *ret);
+const char *bpvs_fwd_name(unsigned int fwd); /* "Masq", "Local", "Tunnel", "Route" */

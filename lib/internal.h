@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The inside of an instance: the maps, mapped into this process. */
+#pragma once
+
+#include "bpvs.h"
+
+struct bpvs_tables;
+
+struct bpvs_instance {
+	const struct bpvs_rodata *ro;
+	struct bpvs_config *cfg;
+	struct bpvs_filter *filter;
+	struct bpvs_svc *svcs;		  /* ro->max_svc */
+	struct bpvs_dest *dests;	  /* ro->max_dest */
+	struct bpvs_list_entry *lists;	  /* ro->max_list */
+	struct bpvs_rate *rates;	  /* ro->max_svc + ro->max_dest */
+	struct bpvs_conn *conns;	  /* ro->slots + ro->spills */
+	const struct bpvs_conn6 *conns6;  /* the same */
+	struct bpvs_dev *devs;		  /* BPVS_DEVS */
+	struct bpvs_nexthop *nexthops;
+	int fd_svc_ids; /* HASH: struct bpvs_svc_key -> __u32 id */
+	int fd_stats;	/* PERCPU_ARRAY of struct bpvs_stats, indexed as rates */
+	int fd_counters; /* PERCPU_ARRAY of __u64, enum bpvs_reason and enum bpvs_event */
+	int fd_spill;
+	int fd_xdp;
+	int fd_tc;
+	int fd_lock;
+	int lock_depth;
+	int ncpus; /* possible CPUs: values per element of a per-CPU map */
+	void *priv; /* engine.c's own: map fds and sizes to unmap */
+	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */
+};
+
+/*
+ * Notes for who writes these tables while packets flow:
+ *  - a reader may hold an old list (offset, length), an old destination or service id, until an RCU
+ *    grace period has passed; membarrier(MEMBARRIER_CMD_GLOBAL) waits for one. Reuse nothing before.
+ *  - a record is filled before the word that makes it reachable is stored (release order).
+ *  - what can be derived (free slots, used list regions) is derived by scanning, never stored, so
+ *    that a tool killed anywhere leaves nothing to repair.
+ */
+
+/* Set the text that bpvs_error() returns; hands `err` on. */
+int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Every timeout and sysctl at IPVS's default; other fields are left alone. For bpvs_up(). */
+void bpvs_config_defaults(struct bpvs_config *cfg, unsigned int clock_hz);
+
+/* Forget what was derived from the tables. For bpvs_close(). */
+void bpvs_tables_free(struct bpvs_instance *in);
+
+/* ---- maps.c: all that needs a system call on a map ---- */
+
+/* The map that the data path finds services with. */
+int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id);
+int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+/* Add up the CPUs' copies of an element that is `words` 64-bit counters. */
+int bpvs_map_sum(struct bpvs_instance *in, int fd, __u32 index, __u64 *ret_sums,
+		 unsigned int words);
+/* Wait until no reader holds an id or a list that was unpublished before. */
+int bpvs_grace_wait(void);
