@@ -89,11 +89,17 @@ class Lab:
         self.attach("pass")
         sh("ethtool", "-K", "lb0", "gro", "off", ns="lb")
 
+    @staticmethod
+    def arrived():
+        link = json.loads(sh("ip", "-n", "lb", "-s", "-j", "link", "show", "lb0"))
+        return link[0]["stats64"]["rx"]["packets"]
+
     def inject(self, *options, server=VIP, count=FLOWS, repeats=1):
+        before = self.arrived()
         out = sh(self.tools / "inject", "--dev", "gen0", "--src", A_MAC, "--dst", B_MAC, "--client",
                  CLIENT, "--server", server, "--port", PORT, "--count", count, "--repeats", repeats,
                  *options, ns="gen")
-        return json.loads(out)
+        return dict(json.loads(out), arrived=self.arrived() - before)
 
 
 class Ipvs:
@@ -172,6 +178,8 @@ def packed(addr):
 
 def gather(result, expect, method=None):
     """The median of a run, once every frame has met the fate expected of it."""
+    if result["arrived"] != result["sent"]:
+        raise BenchError(f"{result['sent']} sent, {result['arrived']} arrived")
     if result["sunk"] != (result["sent"] if expect == "forwarded" else 0):
         raise BenchError(f"{result['sent']} sent, {result['sunk']} came back, not {expect}")
     if method:
