@@ -81,7 +81,8 @@ def test_noise(prog, hook, dev):
         tally = prog.fuzz(SEED, COUNT // 2, hook, dev)
     what = f"seed {SEED}: {tally}"
     assert tally["ran"] + tally["refused"] == COUNT // 2, what
-    assert tally["refused"] < COUNT // 100, what
+    # test runs make no skb of less than its IP header
+    assert tally["refused"] < (COUNT // 10 if hook == "tc" else 1), what
     assert (tally["aborted"], tally["unknown"], tally["touched"]) == (0, 0, 0), what
     assert sum(grown.values()) == tally["ran"], (what, grown)
     # most of it has to get past the first checks to be worth anything
