@@ -4,6 +4,8 @@
 
 #include "bpvs.h"
 
+struct bpvs_tables;
+
 struct bpvs_instance {
 	const struct bpvs_rodata *ro;
 	struct bpvs_config *cfg;
@@ -26,6 +28,7 @@ struct bpvs_instance {
 	int lock_depth;
 	int ncpus; /* possible CPUs: values per element of a per-CPU map */
 	void *priv; /* engine.c's own: map fds and sizes to unmap */
+	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */
 };
 
 /*
@@ -39,3 +42,20 @@ struct bpvs_instance {
 
 /* Set the text that bpvs_error() returns; hands `err` on. */
 int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Every timeout and sysctl at IPVS's default; other fields are left alone. For bpvs_up(). */
+void bpvs_config_defaults(struct bpvs_config *cfg, unsigned int clock_hz);
+
+/* Forget what was derived from the tables. For bpvs_close(). */
+void bpvs_tables_free(struct bpvs_instance *in);
+
+/* ---- maps.c: all that needs a system call on a map ---- */
+
+/* The map that the data path finds services with. */
+int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id);
+int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+/* Add up the CPUs' copies of an element that is `words` 64-bit counters. */
+int bpvs_map_sum(struct bpvs_instance *in, int fd, __u32 index, __u64 *ret_sums,
+		 unsigned int words);
+/* Wait until no reader holds an id or a list that was unpublished before. */
+int bpvs_grace_wait(void);

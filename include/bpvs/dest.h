@@ -19,16 +19,17 @@ enum bpvs_fwd {
  */
 struct bpvs_nexthop {
 	__u64 dst; /* bytes 0..5 destination MAC, 6..7 sequence number */
-	__u32 ifindex;
+	__u32 ifindex; /* the route's device */
 	__u16 mtu;
 	__be16 vlan; /* 802.1Q tag to push, 0 = none */
-	__u32 checked; /* clock of the last look-up */
-	__u32 busy;    /* clock of the last try, claimed by compare-and-swap */
+	__u32 checked; /* clock of the last look-up; who moves it by compare-and-swap looks up */
+	__u32 lower;   /* device that XDP redirects to (a VLAN's parent), 0 = XDP cannot */
 	__u64 src; /* bytes 0..5 our MAC, 6..7 sequence number */
 };
 
 #define BPVS_DEST_IN_USE    0x1
 #define BPVS_DEST_AVAILABLE 0x2 /* in its service's list; cleared when it is removed */
+#define BPVS_DEST_NAT	    0x4 /* MASQ, or was while connections that may still live were made */
 
 /*
  * A destination: slot `id` of bpvs_dests; id 0 is never used. A removed one keeps its slot, without
@@ -54,7 +55,9 @@ struct bpvs_dest {
 	__u32 l_threshold;
 	__s32 weight;
 	__u32 removed_at; /* clock */
-	__u8 pad1[12];
+	__u32 epoch;	  /* that of its service when it was added: see struct bpvs_svc */
+	__u8 fwd_set;	  /* the method as configured; fwd differs from it for a local address */
+	__u8 pad1[7];
 	/* line 2: counters, moved by atomics in the data path */
 	__s32 active;
 	__s32 inactive;

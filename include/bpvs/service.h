@@ -13,6 +13,12 @@ struct bpvs_svc_key {
 	__u8 af;    /* enum bpvs_family */
 };
 
+/*
+ * Or-ed into `af`: not a service but the endpoint of a NAT destination, and the value is its id, or
+ * 0 when several services have it. Only used while the connection table is full.
+ */
+#define BPVS_KEY_RIP 0x80
+
 /* The order is the order of sched/sched.def, which names them. */
 enum bpvs_sched_id {
 #define BPVS_SCHED(id, name) BPVS_SCHED_##id,
@@ -51,7 +57,13 @@ struct bpvs_svc {
 	/* second line: what only the tools and the slow path read */
 	__u32 timeout;	/* persistence, s */
 	__be32 netmask; /* of persistence: IPv4 mask; for IPv6 the prefix length in host order */
-	__u32 reserved[14];
+	/*
+	 * Counts the services that this slot held. A slot is kept for its endpoint while removed
+	 * destinations refer to it; the epoch tells whether one was removed from this very service
+	 * (its statistics go on) or from an earlier one of the same endpoint (they start anew).
+	 */
+	__u32 epoch;
+	__u32 reserved[13];
 };
 
 /* One destination in a list. Replaced whole by one 64-bit store. */

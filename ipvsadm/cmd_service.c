@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* --add-service, --edit-service, --delete-service, --clear, --zero. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include "commands.h"
+
+/* Schedulers of kernels up to 7.2 that are yet to be written. */
+static bool sched_is_known(const char *name)
+{
+	static const char *const names[] = { "lblc", "lblcr", "dh",  "sh", "sed",
+					     "nq",   "fo",    "ovf", "mh", "twos" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+int sched_resolve(const char *name, unsigned int *ret)
+{
+	char what[64];
+
+	if (!bpvs_sched_find(name, ret))
+		return 0;
+	if (!sched_is_known(name))
+		return complain(CMD_ADD, -ENOENT);
+	snprintf(what, sizeof(what), "the scheduler %s (-s %s) is", name, name);
+	return complain_not_built(what);
+}
+
+/* What a service asks for that this version lacks, or NULL. */
+static const char *service_lacks(const struct args *a)
+{
+	if (a->svc.flags & BPVS_SVC_PERSISTENT)
+		return "persistent services (-p) are";
+	if (a->pe)
+		return "persistence engines (--pe) are";
+	if (a->svc.flags & BPVS_SVC_ONEPACKET)
+		return "one-packet scheduling (-o) is";
+	if (a->svc.sched_flags)
+		return "scheduler flags (-b) are";
+	if (a->svc.key.fwmark)
+		return "firewall-mark services (-f) are";
+	if (a->svc.key.proto == IPPROTO_SCTP)
+		return "SCTP services (--sctp-service) are";
+	return NULL;
+}
+
+static int service_put(struct bpvs_instance *in, const struct args *a)
+{
+	struct bpvs_svc_info info = a->svc;
+	const char *lacks;
+	int status, err;
+
+	/* A name that no version knows is an error of the caller's, whatever else is missing. */
+	if (a->pe && strcmp(a->pe, "sip"))
+		return complain(a->cmd, -ENOENT);
+	status = sched_resolve(a->sched, &info.sched);
+	if (status)
+		return status;
+	lacks = service_lacks(a);
+	if (lacks)
+		return complain_not_built(lacks);
+	err = a->cmd == CMD_ADD ? bpvs_svc_add(in, &info) : bpvs_svc_edit(in, &info);
+	return err ? complain(a->cmd, err) : 0;
+}
+
+int cmd_service(struct bpvs_instance *in, const struct args *a)
+{
+	int err;
+
+	if (a->cmd != CMD_DEL)
+		return service_put(in, a);
+	err = bpvs_svc_del(in, &a->svc.key);
+	return err ? complain(a->cmd, err) : 0;
+}
+
+int cmd_flush(struct bpvs_instance *in)
+{
+	int err = bpvs_flush(in);
+
+	return err ? complain(CMD_FLUSH, err) : 0;
+}
+
+int cmd_zero(struct bpvs_instance *in, const struct args *a)
+{
+	int err = bpvs_stats_zero(in, args_have(a, OPT_SERVICE) ? &a->svc.key : NULL);
+
+	return err ? complain(a->cmd, err) : 0;
+}

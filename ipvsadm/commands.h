@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the commands do. All return the exit status, having complained on stderr. */
+#pragma once
+
+#include "options.h"
+
+int cmd_service(struct bpvs_instance *in, const struct args *a);
+int cmd_flush(struct bpvs_instance *in);
+int cmd_zero(struct bpvs_instance *in, const struct args *a);
+int cmd_dest(struct bpvs_instance *in, const struct args *a);
+int cmd_set(struct bpvs_instance *in, const struct args *a);
+int cmd_daemon(const struct args *a);
+int cmd_list(struct bpvs_instance *in, const struct args *a);
+int cmd_list_conns(struct bpvs_instance *in, const struct args *a);
+int cmd_save(struct bpvs_instance *in, const struct args *a);
+/* program: argv[0] */
+int cmd_restore(struct bpvs_instance *in, const char *program);
+
+/* Any of the above but cmd_restore(). */
+int cmd_run(struct bpvs_instance *in, const struct args *a);
+
+/* The scheduler's number, or complain: unknown, or known but not built. 0 = good. */
+int sched_resolve(const char *name, unsigned int *ret);
+
+/* ---- complaints.c ---- */
+
+/* Exit status of an error of the engine, having said it in ipvsadm's words. */
+int complain(enum command cmd, int err);
+/* Exit status of a thing that this version lacks. */
+#define STATUS_NOT_BUILT 2
+int complain_not_built(const char *what);
+/* Did complain_not_built() speak? */
+bool anything_not_built(void);
+
+/* ---- tables that the listing and --save share ---- */
+
+struct table_row {
+	struct bpvs_svc_info svc;
+	struct bpvs_dest_info *dests;
+	unsigned int num_dests;
+};
+
+struct table {
+	struct table_row *rows;
+	unsigned int num;
+};
+
+/* All services, or one when key is given. `sorted`: by ipvsadm's order, else by the engine's. */
+int table_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
+	       struct table *ret);
+void table_free(struct table *t);

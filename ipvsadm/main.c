@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ipvsadm for BPVS. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "commands.h"
+
+int cmd_run(struct bpvs_instance *in, const struct args *a)
+{
+	switch (a->cmd) {
+	case CMD_ADD:
+	case CMD_EDIT:
+	case CMD_DEL:
+		return cmd_service(in, a);
+	case CMD_FLUSH:
+		return cmd_flush(in);
+	case CMD_ADDDEST:
+	case CMD_EDITDEST:
+	case CMD_DELDEST:
+		return cmd_dest(in, a);
+	case CMD_LIST:
+		return cmd_list(in, a);
+	case CMD_ZERO:
+		return cmd_zero(in, a);
+	case CMD_SAVE:
+		return cmd_save(in, a);
+	case CMD_TIMEOUT:
+		return cmd_set(in, a);
+	case CMD_STARTDAEMON:
+	case CMD_STOPDAEMON:
+		return cmd_daemon(a);
+	default:
+		return 0;
+	}
+}
+
+/* As loading the module on first use does: the engine is brought up where there is none. */
+static int engine_open(struct bpvs_instance **ret)
+{
+	int err = bpvs_open_or_up(ret);
+	const char *why = bpvs_error();
+
+	if (!err)
+		return 0;
+	if (err == -EPERM || err == -EACCES)
+		why = "Permission denied (you must be root)";
+	else if (!why || !*why)
+		why = strerror(-err);
+	fprintf(stderr, "Can't initialize ipvs: %s\n", why);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	char *list[] = { argv[0], (char[]){ "-L" }, NULL };
+	struct bpvs_instance *in;
+	struct args a;
+	int status;
+
+	if (argc == 1)
+		args_parse(&a, 2, list, false);
+	else
+		args_parse(&a, argc, argv, false);
+	if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
+		(a.cmd == CMD_HELP ? usage_print : version_print)(argv[0]);
+		args_free(&a);
+		return 0;
+	}
+	status = engine_open(&in);
+	if (status)
+		return status;
+	status = a.cmd == CMD_RESTORE ? cmd_restore(in, argv[0]) : cmd_run(in, &a);
+	bpvs_close(in);
+	args_free(&a);
+	return status;
+}

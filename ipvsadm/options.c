@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From words to struct args, with the complaints of ipvsadm 1.31 in its order. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <popt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "endpoint.h"
+#include "options.h"
+
+#define PERSISTENT_DEFAULT 360
+#define SECONDS_MAX	   (31 * 24 * 60 * 60)
+
+/* ---- tables, from options.def ---- */
+
+static const char *const command_names[] = {
+#define COMMAND(id, name, long_, short_, arg, help) name,
+#include "options.def"
+};
+
+static const char *const option_names[] = {
+#define OPTION(id, name, legality) name,
+#include "options.def"
+};
+
+static const char *const option_legality[] = {
+#define OPTION(id, name, legality) legality,
+#include "options.def"
+};
+
+/* What popt returns for a word. 0 would mean the end of the line. */
+enum word {
+	WORD_FIRST_COMMAND = 1,
+	WORD_BEFORE_COMMANDS = WORD_FIRST_COMMAND - 1,
+#define COMMAND(id, name, long_, short_, arg, help) WORD_CMD_##id,
+#include "options.def"
+	WORD_LAST_COMMAND,
+#define WORD(id, option, long_, short_, arg, help) WORD_##id,
+#include "options.def"
+};
+
+static enum option word_option(int word)
+{
+	static const enum option options[] = {
+#define WORD(id, option, long_, short_, arg, help) OPT_##option,
+#include "options.def"
+	};
+
+	return options[word - WORD_LAST_COMMAND - 1];
+}
+
+static char *word_arg; /* popt leaves a word's argument here */
+
+#define ARG_NONE     POPT_ARG_NONE, NULL
+#define ARG_STRING   POPT_ARG_STRING, &word_arg
+#define ARG_OPTIONAL POPT_ARG_STRING | POPT_ARGFLAG_OPTIONAL, &word_arg
+
+static const struct poptOption words[] = {
+#define COMMAND(id, name, long_, short_, arg, help) \
+	{ long_, short_, ARG_##arg, WORD_CMD_##id, NULL, NULL },
+#include "options.def"
+	{ NULL, 'l', ARG_NONE, WORD_CMD_LIST, NULL, NULL },
+#define WORD(id, option, long_, short_, arg, help) \
+	{ long_, short_, ARG_##arg, WORD_##id, NULL, NULL },
+#include "options.def"
+	{ NULL, 0, 0, NULL, 0, NULL, NULL },
+};
+
+/* ---- complaints ---- */
+
+void die(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(status);
+}
+
+static const char *complaint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static const char *complaint(const char *fmt, ...)
+{
+	static char text[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return text;
+}
+
+const char *options_illegal(enum command cmd, uint64_t options)
+{
+	for (int o = 0; o < OPT_NONE; o++) {
+		char legal = option_legality[o][cmd];
+		bool given = options >> o & 1;
+
+		if (!given && legal == '+')
+			return complaint("You need to supply the '%s' option for the '%s' command",
+					 option_names[o], command_names[cmd]);
+		if (given && legal == 'x')
+			return complaint("Illegal '%s' option with the '%s' command",
+					 option_names[o], command_names[cmd]);
+	}
+	return NULL;
+}
+
+#define BIT(o) (1ULL << OPT_##o)
+
+const char *options_conflict(uint64_t options)
+{
+	const uint64_t alone = BIT(CONNECTION) | BIT(SERVICE) | BIT(TIMEOUT) | BIT(DAEMON);
+	const uint64_t table = BIT(STATS) | BIT(RATE) | BIT(THRESHOLDS);
+	int first = -1;
+
+	for (int o = 0; o < OPT_NONE; o++) {
+		if (!(options & alone & 1ULL << o))
+			continue;
+		if (first >= 0)
+			return complaint("The option '%s' conflicts with the '%s' option in the "
+					 "'list' command",
+					 option_names[o], option_names[first]);
+		first = o;
+	}
+	if ((options & BIT(CONNECTION) && options & table) ||
+	    (options & (BIT(TIMEOUT) | BIT(DAEMON)) && options & (table | BIT(PERSISTENT_CONN))))
+		return "options conflicts in the list command";
+	return NULL;
+}
+
+const char *options_tunnel(enum tunnel tunnel, uint64_t options)
+{
+	/* What each type needs (+), takes (.), and refuses (x): port, nocsum, csum, remcsum. */
+	static const struct {
+		const char *name, *legality;
+	} types[] = {
+		[TUNNEL_IPIP] = { "ipip", "xxxx" },
+		[TUNNEL_GUE] = { "gue", "+..." },
+		[TUNNEL_GRE] = { "gre", "x..x" },
+	};
+	const char *name = types[tunnel].name;
+	int sum = -1;
+
+	for (int o = OPT_TUN_PORT; o <= OPT_TUN_REMCSUM; o++) {
+		char legal = types[tunnel].legality[o - OPT_TUN_PORT];
+		bool given = options >> o & 1;
+
+		if (!given && legal == '+')
+			return complaint("You need to supply the '%s' option for the '%s' tunnel "
+					 "type",
+					 option_names[o], name);
+		if (given && legal == 'x')
+			return complaint("Illegal '%s' option with the '%s' tunnel type",
+					 option_names[o], name);
+	}
+	for (int o = OPT_TUN_NOCSUM; o <= OPT_TUN_REMCSUM; o++) {
+		if (!(options >> o & 1))
+			continue;
+		if (sum >= 0)
+			return complaint("The option '%s' conflicts with the '%s' option in the "
+					 "'%s' tunnel type",
+					 option_names[o], option_names[sum], name);
+		sum = o;
+	}
+	return NULL;
+}
+
+/* ---- values ---- */
+
+bool number_parse(const char *text, long long min, long long max, long long *ret)
+{
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (end == text || *end || errno || n < min || n > max)
+		return false;
+	*ret = n;
+	return true;
+}
+
+static uint32_t number_or_die(const char *text, long long min, long long max, const char *what)
+{
+	long long n;
+
+	if (!number_parse(text, min, max, &n))
+		die(2, "illegal %s specified", what);
+	return (uint32_t)n;
+}
+
+static uint32_t seconds_or_die(const char *text, long long min)
+{
+	long long n;
+
+	if (!number_parse(text, min, SECONDS_MAX, &n))
+		die(2, "invalid timeout value `%s' specified", text);
+	return (uint32_t)n;
+}
+
+static void service_set(struct args *a, int word, const char *text)
+{
+	struct endpoint e;
+
+	a->svc.key.proto = word == WORD_TCP_SERVICE   ? IPPROTO_TCP
+			   : word == WORD_UDP_SERVICE ? IPPROTO_UDP
+						      : IPPROTO_SCTP;
+	if (!endpoint_parse(text, a->svc.key.proto, &e))
+		die(2, "illegal virtual server address[:port] specified");
+	a->svc.key.addr = e.addr;
+	a->svc.key.port = e.port;
+	a->svc.key.af = e.af;
+	if (e.af == BPVS_V6 && !args_have(a, OPT_NETMASK))
+		a->svc.netmask = 128;
+}
+
+static void fwmark_set(struct args *a, const char *text)
+{
+	long long n;
+
+	if (!number_parse(text, 1, UINT32_MAX, &n))
+		die(2, "invalid fwmark value `%s' specified", text);
+	a->svc.key = (struct bpvs_svc_key){ .fwmark = (uint32_t)n, .af = BPVS_V4 };
+}
+
+static void ipv6_set(struct args *a)
+{
+	if (!a->svc.key.fwmark)
+		die(2, "-6 used before -f\n");
+	a->svc.key.af = BPVS_V6;
+	a->svc.netmask = 128;
+}
+
+static void server_set(struct args *a, const char *text)
+{
+	struct endpoint e;
+
+	if (!endpoint_parse(text, a->svc.key.proto, &e))
+		die(2, "illegal real server address[:port] specified");
+	a->dest.addr = e.addr;
+	a->dest.af = e.af;
+	/* Said before the service, a server without a port gets none. */
+	a->dest.port = e.has_port ? e.port : a->svc.key.port;
+}
+
+static void netmask_set(struct args *a, const char *text)
+{
+	struct in_addr mask;
+
+	if (a->svc.key.af == BPVS_V6) {
+		int prefix = atoi(text);
+
+		if (prefix < 1 || prefix > 128)
+			die(2, "illegal ipv6 netmask specified");
+		a->svc.netmask = (uint32_t)prefix;
+		return;
+	}
+	if (!inet_aton(text, &mask))
+		die(2, "illegal virtual server persistent mask specified");
+	a->svc.netmask = mask.s_addr;
+}
+
+static void tunnel_set(struct args *a, const char *text)
+{
+	if (!strcmp(text, "ipip"))
+		a->tunnel = TUNNEL_IPIP;
+	else if (!strcmp(text, "gue"))
+		a->tunnel = TUNNEL_GUE;
+	else if (!strcmp(text, "gre"))
+		a->tunnel = TUNNEL_GRE;
+	else
+		die(2, "illegal tunnel type specified");
+}
+
+static void mcast_group_check(const char *text)
+{
+	struct in6_addr v6;
+	struct in_addr v4;
+
+	if (inet_pton(AF_INET6, text, &v6) == 1) {
+		if (!IN6_IS_ADDR_MULTICAST(&v6))
+			die(2, "invalid IPv6 mcast-group `%s'", text);
+	} else if (inet_pton(AF_INET, text, &v4) != 1 || !IN_MULTICAST(ntohl(v4.s_addr))) {
+		die(2, "invalid IPv4 mcast-group `%s'", text);
+	}
+}
+
+/* The flags that have names; those of a scheduler go with that scheduler only. */
+static const struct {
+	const char *name, *sched;
+	uint32_t bit;
+} sched_flag_names[] = {
+	{ "sh-fallback", "sh", SCHED_FLAG_1 }, { "sh-port", "sh", SCHED_FLAG_2 },
+	{ "mh-fallback", "mh", SCHED_FLAG_1 }, { "mh-port", "mh", SCHED_FLAG_2 },
+	{ "flag-1", NULL, SCHED_FLAG_1 },      { "flag-2", NULL, SCHED_FLAG_2 },
+	{ "flag-3", NULL, SCHED_FLAG_3 },
+};
+
+#define NUM_SCHED_FLAGS (sizeof(sched_flag_names) / sizeof(sched_flag_names[0]))
+
+static uint32_t sched_flag_find(const char *name, const char *sched)
+{
+	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
+		if (strcmp(sched_flag_names[i].name, name))
+			continue;
+		if (sched_flag_names[i].sched && strcmp(sched_flag_names[i].sched, sched))
+			die(2, "incompatible scheduler flag `%s'", name);
+		return sched_flag_names[i].bit;
+	}
+	die(2, "invalid scheduler flag `%s'", name);
+}
+
+uint32_t sched_flags_parse(const char *text, const char *sched)
+{
+	char *copy = strdup(text), *save = NULL;
+	uint32_t flags = 0;
+
+	if (!copy)
+		die(2, "%s", strerror(ENOMEM));
+	for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save))
+		flags |= sched_flag_find(t, sched);
+	free(copy);
+	return flags;
+}
+
+const char *sched_flags_text(uint32_t flags, const char *sched)
+{
+	static char text[64];
+	size_t len = 0;
+
+	text[0] = '\0';
+	/* A scheduler's own names come first in the table: a bit is named once. */
+	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
+		const char *of = sched_flag_names[i].sched;
+
+		if (!(flags & sched_flag_names[i].bit) || (of && strcmp(of, sched)))
+			continue;
+		flags &= ~sched_flag_names[i].bit;
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
+					sched_flag_names[i].name);
+	}
+	return text;
+}
+
+/* ---- the words ---- */
+
+static void option_mark(struct args *a, enum option o)
+{
+	if (o == OPT_NONE)
+		return;
+	if (args_have(a, o))
+		die(2, "multiple '%s' options specified", option_names[o]);
+	a->options |= 1ULL << o;
+}
+
+static void server_word(struct args *a, int word, const char *text)
+{
+	switch (word) {
+	case WORD_SERVER:
+		server_set(a, text);
+		break;
+	case WORD_GATEWAYING:
+		a->dest.fwd = BPVS_FWD_DROUTE;
+		break;
+	case WORD_IPIP:
+		a->dest.fwd = BPVS_FWD_TUNNEL;
+		break;
+	case WORD_MASQUERADING:
+		a->dest.fwd = BPVS_FWD_MASQ;
+		break;
+	case WORD_TUN_TYPE:
+		tunnel_set(a, text);
+		break;
+	case WORD_TUN_PORT:
+		number_or_die(text, 1, 65535, "tunnel port");
+		break;
+	case WORD_WEIGHT:
+		a->dest.weight = (int)number_or_die(text, 0, INT_MAX, "weight");
+		break;
+	case WORD_U_THRESHOLD:
+		a->dest.u_threshold = number_or_die(text, 0, INT_MAX, "u_threshold");
+		break;
+	case WORD_L_THRESHOLD:
+		a->dest.l_threshold = number_or_die(text, 0, INT_MAX, "l_threshold");
+		break;
+	}
+}
+
+static void daemon_word(struct args *a, int word, const char *text)
+{
+	switch (word) {
+	case WORD_SYNCID:
+		number_or_die(text, 0, 255, "syncid");
+		break;
+	case WORD_SYNC_MAXLEN:
+		number_or_die(text, 1, 65535 - 28, "sync-maxlen");
+		break;
+	case WORD_MCAST_INTERFACE:
+		a->mcast_interface = text;
+		break;
+	case WORD_MCAST_GROUP:
+		mcast_group_check(text);
+		break;
+	case WORD_MCAST_PORT:
+		number_or_die(text, 1, 65535, "mcast-port");
+		break;
+	case WORD_MCAST_TTL:
+		number_or_die(text, 1, 255, "mcast-ttl");
+		break;
+	}
+}
+
+static void service_word(struct args *a, int word, const char *text)
+{
+	switch (word) {
+	case WORD_TCP_SERVICE:
+	case WORD_UDP_SERVICE:
+	case WORD_SCTP_SERVICE:
+		service_set(a, word, text);
+		break;
+	case WORD_FWMARK_SERVICE:
+		fwmark_set(a, text);
+		break;
+	case WORD_IPV6:
+		ipv6_set(a);
+		break;
+	case WORD_SCHEDULER:
+		a->sched = text;
+		break;
+	case WORD_PE:
+		a->pe = text;
+		break;
+	case WORD_PERSISTENT:
+		a->svc.flags |= BPVS_SVC_PERSISTENT;
+		a->svc.timeout = text ? seconds_or_die(text, 1) : PERSISTENT_DEFAULT;
+		break;
+	case WORD_NETMASK:
+		netmask_set(a, text);
+		break;
+	case WORD_OPS:
+		a->svc.flags |= BPVS_SVC_ONEPACKET;
+		break;
+	case WORD_SCHED_FLAGS:
+		a->sched_flags = text;
+		break;
+	}
+}
+
+static void word_hold(struct args *a)
+{
+	if (word_arg && a->num_held < sizeof(a->held) / sizeof(a->held[0]))
+		a->held[a->num_held++] = word_arg;
+}
+
+void args_free(struct args *a)
+{
+	while (a->num_held)
+		free(a->held[--a->num_held]);
+}
+
+static void words_parse(struct args *a, poptContext ctx)
+{
+	int word;
+
+	while (word_arg = NULL, (word = poptGetNextOpt(ctx)) > 0) {
+		if (word < WORD_LAST_COMMAND)
+			die(2, "invalid option `%s'", poptBadOption(ctx, POPT_BADOPTION_NOALIAS));
+		word_hold(a);
+		option_mark(a, word_option(word));
+		service_word(a, word, word_arg);
+		server_word(a, word, word_arg);
+		daemon_word(a, word, word_arg);
+	}
+	if (word < -1)
+		die(-1, "%s: %s", poptBadOption(ctx, POPT_BADOPTION_NOALIAS), poptStrerror(word));
+}
+
+/* ---- the line ---- */
+
+static void try_help(const char *program)
+{
+	die(-1, "Try `%s -h' or '%s --help' for more information.", program, program);
+}
+
+static void daemon_set(struct args *a, const char *text)
+{
+	a->daemon = text;
+	if (strcmp(text, "master") && strcmp(text, "backup"))
+		die(2, a->cmd == CMD_STARTDAEMON ? "illegal start-daemon parameter specified"
+						 : "illegal start_daemon specified");
+}
+
+/* The first word names the command; help and version need no more. */
+static void command_parse(struct args *a, poptContext ctx, const char *program, bool restoring)
+{
+	int word;
+
+	word_arg = NULL;
+	word = poptGetNextOpt(ctx);
+	if (word <= WORD_BEFORE_COMMANDS || word >= WORD_LAST_COMMAND)
+		try_help(program);
+	a->cmd = (enum command)(word - WORD_FIRST_COMMAND);
+	if (a->cmd == CMD_RESTORE && restoring)
+		try_help(program);
+	word_hold(a);
+	if (a->cmd == CMD_STARTDAEMON || a->cmd == CMD_STOPDAEMON)
+		daemon_set(a, word_arg);
+}
+
+static void timeouts_parse(struct args *a, poptContext ctx)
+{
+	uint32_t seconds[3];
+
+	for (int i = 0; i < 3; i++) {
+		const char *text = poptGetArg(ctx);
+
+		if (!text)
+			die(2, "--set option requires 3 timeout values");
+		seconds[i] = seconds_or_die(text, 0);
+	}
+	a->timeouts = (struct bpvs_timeouts){ seconds[0], seconds[1], seconds[2] };
+}
+
+static void service_check(struct args *a)
+{
+	if (a->svc.flags & BPVS_SVC_ONEPACKET && !a->svc.key.fwmark &&
+	    a->svc.key.proto != IPPROTO_UDP)
+		die(2, "One-Packet Scheduling is only for UDP virtual services");
+	if (!a->svc.key.fwmark && !a->svc.key.port && !(a->svc.flags & BPVS_SVC_PERSISTENT))
+		die(2, "Zero port specified for non-persistent service");
+	if (a->sched_flags)
+		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
+}
+
+static void server_check(struct args *a)
+{
+	const uint64_t tunnel =
+		BIT(TUN_TYPE) | BIT(TUN_PORT) | BIT(TUN_NOCSUM) | BIT(TUN_CSUM) | BIT(TUN_REMCSUM);
+	const char *wrong = NULL;
+
+	if (a->dest.fwd == BPVS_FWD_TUNNEL)
+		wrong = options_tunnel(a->tunnel, a->options);
+	else if (a->options & tunnel)
+		wrong = "Tunnel options conflict with forward method";
+	if (wrong)
+		die(2, "%s", wrong);
+	if (a->dest.af != a->svc.key.af && a->dest.fwd != BPVS_FWD_TUNNEL)
+		die(2, "Different address family is allowed only for tunneling servers");
+	/* Only NAT can change the port. */
+	if (a->dest.fwd != BPVS_FWD_MASQ && !a->svc.key.fwmark)
+		a->dest.port = a->svc.key.port;
+}
+
+static void args_check(struct args *a)
+{
+	const char *wrong = options_illegal(a->cmd, a->options);
+
+	if (!wrong && a->cmd == CMD_LIST)
+		wrong = options_conflict(a->options);
+	if (wrong)
+		die(2, "%s", wrong);
+	if (a->cmd == CMD_ADD || a->cmd == CMD_EDIT)
+		service_check(a);
+	if (a->cmd == CMD_ADDDEST || a->cmd == CMD_EDITDEST)
+		server_check(a);
+}
+
+void args_parse(struct args *a, int argc, char **argv, bool restoring)
+{
+	poptContext ctx = poptGetContext("ipvsadm", argc, (const char **)argv, words, 0);
+	const char *extra;
+
+	*a = (struct args){
+		.cmd = CMD_NONE,
+		.svc = { .netmask = 0xffffffff },
+		.dest = { .weight = 1, .fwd = BPVS_FWD_DROUTE },
+		.sched = "",
+		.mcast_interface = "eth0",
+	};
+	command_parse(a, ctx, argv[0], restoring);
+	if (a->cmd == CMD_HELP || a->cmd == CMD_VERSION)
+		goto out;
+	words_parse(a, ctx);
+	if (!*a->sched)
+		a->sched = "wlc";
+	if (a->cmd == CMD_TIMEOUT)
+		timeouts_parse(a, ctx);
+	extra = poptGetArg(ctx);
+	if (extra)
+		die(2, "unexpected argument %s", extra);
+	args_check(a);
+out:
+	poptFreeContext(ctx);
+}
+
+/* ---- help ---- */
+
+void version_print(const char *program)
+{
+	printf("%s v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n", program);
+}
+
+void usage_print(const char *program)
+{
+	static const char *const lines[] = {
+		"-A|E virtual-service [-s scheduler] [-p [timeout]] [-M netmask] "
+		"[--pe persistence_engine] [-b sched-flags]",
+		"-D virtual-service",
+		"-C",
+		"-R",
+		"-S [-n]",
+		"-a|e virtual-service -r server-address [options]",
+		"-d virtual-service -r server-address",
+		"-L|l [virtual-service] [options]",
+		"-Z [virtual-service]",
+		"--set tcp tcpfin udp",
+		"--start-daemon {master|backup} [daemon-options]",
+		"--stop-daemon {master|backup}",
+		"-h",
+	};
+
+	version_print(program);
+	puts("Usage:");
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		printf("  %s %s\n", program, lines[i]);
+	puts("\nCommands:\nEither long or short options are allowed.");
+#define COMMAND(id, name, long_, short_, arg, help) fputs(help, stdout);
+#include "options.def"
+	puts("\nvirtual-service:");
+#define WORD(id, option, long_, short_, arg, help) \
+	if (WORD_##id == WORD_IPV6)                \
+		puts("\nOptions:");                \
+	if (WORD_##id == WORD_SYNCID)              \
+		puts("Daemon Options:");           \
+	fputs(help, stdout);
+#include "options.def"
+}

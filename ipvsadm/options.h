@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A command line as it was understood. */
+#pragma once
+
+#include <stdint.h>
+#include "bpvs.h"
+
+enum command {
+#define COMMAND(id, name, long_, short_, arg, help) CMD_##id,
+#include "options.def"
+	CMD_NONE
+};
+
+enum option {
+#define OPTION(id, name, legality) OPT_##id,
+#include "options.def"
+	OPT_NONE /* of a word that is no option */
+};
+
+enum tunnel {
+	TUNNEL_IPIP,
+	TUNNEL_GUE,
+	TUNNEL_GRE,
+};
+
+/* Flags of a scheduler, as <linux/ip_vs.h> numbers IP_VS_SVC_F_SCHED1 and on. */
+#define SCHED_FLAG_1 0x08
+#define SCHED_FLAG_2 0x10
+#define SCHED_FLAG_3 0x20
+
+struct args {
+	enum command cmd;
+	uint64_t options;	  /* bit o: enum option o was given */
+	struct bpvs_svc_info svc; /* but for svc.sched: the name is below */
+	const char *sched;
+	const char *sched_flags;
+	const char *pe;
+	struct bpvs_dest_info dest;
+	enum tunnel tunnel;
+	struct bpvs_timeouts timeouts;
+	const char *daemon; /* "master" or "backup" */
+	const char *mcast_interface;
+	/* popt's copies of the words' arguments: one an option, and the command's. */
+	char *held[OPT_NONE + 1];
+	unsigned int num_held;
+};
+
+static inline bool args_have(const struct args *a, enum option o)
+{
+	return a->options >> o & 1;
+}
+
+/*
+ * Understand a command line, or complain and exit as ipvsadm does. argv[0] is the name in messages.
+ * `restoring`: it is a line of --restore's input. To be freed.
+ */
+void args_parse(struct args *a, int argc, char **argv, bool restoring);
+void args_free(struct args *a);
+
+/* Complaint about an option that the command must or must not have, or NULL. Static. */
+const char *options_illegal(enum command cmd, uint64_t options);
+/* About options that exclude each other in a listing. */
+const char *options_conflict(uint64_t options);
+/* About the options of a tunnel. */
+const char *options_tunnel(enum tunnel tunnel, uint64_t options);
+
+void usage_print(const char *program);
+void version_print(const char *program);
+
+/* Decimal, the whole string, within the range. */
+bool number_parse(const char *text, long long min, long long max, long long *ret);
+
+/* Bits of a comma-separated list for a scheduler; complains and exits on a wrong one. */
+uint32_t sched_flags_parse(const char *text, const char *sched);
+/* "a,b" for the bits; "" for none. Static. */
+const char *sched_flags_text(uint32_t flags, const char *sched);
+
+void die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));

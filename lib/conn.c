@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Reading the connection table while it changes. */
+#include <netinet/in.h>
+#include <string.h>
+#include "internal.h"
+
+static const char *const tcp_names[BPVS_TCP_STATES] = {
+	[BPVS_TCP_NONE] = "NONE",	  [BPVS_TCP_ESTABLISHED] = "ESTABLISHED",
+	[BPVS_TCP_SYN_SENT] = "SYN_SENT", [BPVS_TCP_SYN_RECV] = "SYN_RECV",
+	[BPVS_TCP_FIN_WAIT] = "FIN_WAIT", [BPVS_TCP_TIME_WAIT] = "TIME_WAIT",
+	[BPVS_TCP_CLOSE] = "CLOSE",	  [BPVS_TCP_CLOSE_WAIT] = "CLOSE_WAIT",
+	[BPVS_TCP_LAST_ACK] = "LAST_ACK", [BPVS_TCP_LISTEN] = "LISTEN",
+	[BPVS_TCP_SYNACK] = "SYNACK",
+};
+
+const char *bpvs_conn_state_name(__u8 proto, __u8 state)
+{
+	if (proto == IPPROTO_UDP)
+		return "UDP";
+	if (proto != IPPROTO_TCP)
+		return "NONE";
+	return state < BPVS_TCP_STATES ? tcp_names[state] : "ERR!";
+}
+
+struct conn_copy {
+	struct bpvs_conn conn;
+	struct bpvs_conn6 conn6;
+};
+
+/*
+ * The fields of a slot do not change while it is VALID in one generation, so a copy between two
+ * reads of the word that agree on both is whole. The second word has the later expiry and state.
+ */
+static bool conn_copy(const struct bpvs_instance *in, __u32 slot, struct conn_copy *ret)
+{
+	const __u64 same = BPVS_WORD_STATUS | BPVS_WORD_GEN_MASK;
+	const struct bpvs_conn *c = &in->conns[slot];
+	__u64 word = __atomic_load_n(&c->word, __ATOMIC_ACQUIRE), again;
+
+	if ((word & BPVS_WORD_STATUS) != BPVS_SLOT_VALID)
+		return false;
+	memcpy(&ret->conn, c, sizeof(ret->conn));
+	if (ret->conn.flags & BPVS_CONN_V6)
+		memcpy(&ret->conn6, &in->conns6[slot], sizeof(ret->conn6));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	again = __atomic_load_n(&c->word, __ATOMIC_RELAXED);
+	ret->conn.word = again;
+	return (word & same) == (again & same);
+}
+
+static struct bpvs_addr mapped(__be32 v4)
+{
+	return (struct bpvs_addr){ .w = { 0, 0, htonl(0xffff), v4 } };
+}
+
+/* A connection's real server is of the other family in a tunnel; the destination tells. */
+static void conn_addrs(const struct bpvs_instance *in, const struct conn_copy *from,
+		       struct bpvs_conn_info *ret)
+{
+	const struct bpvs_dest *d = NULL;
+
+	if (from->conn.dest && from->conn.dest < in->ro->max_dest)
+		d = &in->dests[from->conn.dest];
+	if (ret->af == BPVS_V6) {
+		ret->caddr = from->conn6.caddr;
+		ret->vaddr = from->conn6.vaddr;
+		ret->daddr = from->conn6.daddr;
+	} else {
+		ret->caddr = mapped(from->conn.caddr);
+		ret->vaddr = mapped(from->conn.vaddr);
+		ret->daddr = mapped(from->conn.daddr);
+	}
+	ret->daf = d && d->af ? d->af : ret->af;
+	if (ret->daf != ret->af)
+		ret->daddr = d->addr;
+}
+
+static void conn_info(const struct bpvs_instance *in, const struct conn_copy *from, __s32 left,
+		      struct bpvs_conn_info *ret)
+{
+	const struct bpvs_conn *c = &from->conn;
+
+	*ret = (struct bpvs_conn_info){
+		.cport = c->cport,
+		.vport = c->vport,
+		.dport = c->dport,
+		.af = c->flags & BPVS_CONN_V6 ? BPVS_V6 : BPVS_V4,
+		.proto = c->proto,
+		.state = (c->word & BPVS_WORD_STATE_MASK) >> BPVS_WORD_STATE_SHIFT,
+		.fwd = c->flags & BPVS_CONN_FWD,
+		.active = c->word & BPVS_WORD_ACTIVE,
+		.dest = c->dest,
+		.expires_ms = (__s32)((__s64)left * 1000 / bpvs_clock_hz(in)),
+		.pkts = c->pkts,
+	};
+	conn_addrs(in, from, ret);
+}
+
+/* Expired ones are passed over: the data path does not know them any more either. */
+int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
+{
+	__u32 slots = in->ro->slots + in->ro->spills;
+
+	for (__u32 slot = 0; slot < slots; slot++) {
+		struct bpvs_conn_info info;
+		struct conn_copy copy;
+		int left, ret;
+
+		if (!conn_copy(in, slot, &copy))
+			continue;
+		left = -bpvs_clock_since(in, (__u32)(copy.conn.word >> BPVS_WORD_EXPIRY_SHIFT));
+		if (left <= 0)
+			continue;
+		conn_info(in, &copy, left, &info);
+		ret = cb(&info, arg);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}

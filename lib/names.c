@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Names of schedulers and forwarding methods. */
+#include <errno.h>
+#include <string.h>
+#include "bpvs.h"
+
+static const char *const sched_names[] = {
+#define BPVS_SCHED(id, name) [BPVS_SCHED_##id] = #name,
+#include <bpvs/sched.def>
+#undef BPVS_SCHED
+};
+
+const char *bpvs_sched_name(unsigned int sched)
+{
+	return sched < BPVS_SCHEDS ? sched_names[sched] : NULL;
+}
+
+int bpvs_sched_find(const char *name, unsigned int *ret)
+{
+	for (unsigned int i = 0; i < BPVS_SCHEDS; i++) {
+		if (!strcmp(sched_names[i], name)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+const char *bpvs_fwd_name(unsigned int fwd)
+{
+	static const char *const names[] = {
+		[BPVS_FWD_MASQ] = "Masq",
+		[BPVS_FWD_LOCAL] = "Local",
+		[BPVS_FWD_TUNNEL] = "Tunnel",
+		[BPVS_FWD_DROUTE] = "Route",
+	};
+
+	return fwd < sizeof(names) / sizeof(names[0]) ? names[fwd] : NULL;
+}

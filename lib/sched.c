@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What rr and wrr keep about a list, put right when the list changes. The data path moves
+ * sched_state meanwhile, so it is only ever swapped.
+ */
+#include "tables.h"
+
+static __u64 state_word(__u32 last, __s32 weight)
+{
+	return (__u64)(__u32)weight << 32 | last;
+}
+
+static __s32 state_weight(__u64 state)
+{
+	return (__s32)(state >> 32);
+}
+
+static __s32 gcd(__s32 a, __s32 b)
+{
+	while (b) {
+		__s32 r = a % b;
+
+		a = b;
+		b = r;
+	}
+	return a;
+}
+
+static void wrr_measure(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	const struct bpvs_list_entry *list = in->lists + bpvs_list_off(svc->list);
+	__s32 step = 0, max = 0;
+
+	for (__u32 pos = 0; pos < bpvs_list_len(svc->list); pos++) {
+		if (list[pos].weight <= 0)
+			continue;
+		step = gcd(list[pos].weight, step);
+		if (list[pos].weight > max)
+			max = list[pos].weight;
+	}
+	__atomic_store_n(&svc->wrr_step, step ?: 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&svc->wrr_max, max - ((step ?: 1) - 1), __ATOMIC_RELAXED);
+}
+
+/* Any change sends wrr back to the head of the list, with its weight cut to the new steps. */
+static void wrr_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	__u64 old = __atomic_load_n(&svc->sched_state, __ATOMIC_ACQUIRE);
+	__s32 weight;
+
+	wrr_measure(in, svc);
+	do {
+		weight = state_weight(old);
+		if (weight > svc->wrr_max || !weight)
+			weight = svc->wrr_max;
+		else if (svc->wrr_step > 1)
+			weight = weight / svc->wrr_step * svc->wrr_step + 1;
+	} while (!__atomic_compare_exchange_n(&svc->sched_state, &old, state_word(0, weight), false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
+
+void bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	__u64 state = 0;
+
+	if (svc->sched == BPVS_SCHED_WRR) {
+		wrr_measure(in, svc);
+		state = state_word(0, svc->wrr_max);
+	}
+	__atomic_store_n(&svc->sched_state, state, __ATOMIC_RELEASE);
+}
+
+void bpvs_sched_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	if (svc->sched == BPVS_SCHED_WRR)
+		wrr_changed(in, svc);
+}
+
+/*
+ * The one chosen last keeps its place under its new position. If it is the one that went, the one
+ * before it in IPVS's order takes over, so that its successor is next: that is the position above,
+ * which has just moved down to `pos`; with nothing above, the head of the list.
+ */
+static __u32 rr_last_after_removal(__u32 last, __u32 pos, __u32 len_before)
+{
+	if (last == pos + 1)
+		return pos + 1 == len_before ? 0 : last;
+	return last > pos + 1 ? last - 1 : last;
+}
+
+void bpvs_sched_removed(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos, __u64 before)
+{
+	__u32 len_before = bpvs_list_len(svc->list) + 1;
+	__u32 last;
+
+	if (svc->sched == BPVS_SCHED_WRR) {
+		wrr_changed(in, svc);
+		return;
+	}
+	if (svc->sched != BPVS_SCHED_RR)
+		return;
+	last = rr_last_after_removal((__u32)before, pos, len_before);
+	/* Once: if the data path moved it since, it may have done so on the new list. */
+	__atomic_compare_exchange_n(&svc->sched_state, &before,
+				    state_word(last, state_weight(before)), false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counters and rates: summed over CPUs, less the zero point, in the units of the listings. */
+#include <errno.h>
+#include "service.h"
+
+#define STATS_WORDS (sizeof(struct bpvs_stats) / sizeof(__u64))
+
+unsigned int bpvs_stats_svc(const struct bpvs_instance *in, __u32 svc_id)
+{
+	(void)in;
+	return BPVS_STATS_SVC(svc_id);
+}
+
+unsigned int bpvs_stats_dest(const struct bpvs_instance *in, __u32 dest_id)
+{
+	return BPVS_STATS_DEST(in->ro->max_svc, dest_id);
+}
+
+static int stats_sum(struct bpvs_instance *in, unsigned int index, struct bpvs_stats *ret)
+{
+	union {
+		struct bpvs_stats stats;
+		__u64 words[STATS_WORDS];
+	} u;
+	int err;
+
+	if (index >= in->ro->max_svc + in->ro->max_dest)
+		return -EINVAL;
+	err = bpvs_map_sum(in, in->fd_stats, index, u.words, STATS_WORDS);
+	if (!err)
+		*ret = u.stats;
+	return err;
+}
+
+static struct bpvs_stats stats_less(const struct bpvs_stats *a, const struct bpvs_stats *b)
+{
+	return (struct bpvs_stats){
+		.conns = a->conns - b->conns,
+		.inpkts = a->inpkts - b->inpkts,
+		.outpkts = a->outpkts - b->outpkts,
+		.inbytes = a->inbytes - b->inbytes,
+		.outbytes = a->outbytes - b->outbytes,
+	};
+}
+
+/* Averages are scaled by 2^10 and 2^5, see include/bpvs/stats.h; rounded as IPVS rounds. */
+static struct bpvs_stats rates_read(const struct bpvs_rate *r)
+{
+	return (struct bpvs_stats){
+		.conns = (r->cps + 0x1ff) >> 10,
+		.inpkts = (r->inpps + 0x1ff) >> 10,
+		.outpkts = (r->outpps + 0x1ff) >> 10,
+		.inbytes = (r->inbps + 0xf) >> 5,
+		.outbytes = (r->outbps + 0xf) >> 5,
+	};
+}
+
+int bpvs_stats_get(struct bpvs_instance *in, unsigned int index, struct bpvs_stats_info *ret)
+{
+	struct bpvs_stats sum;
+	int err = stats_sum(in, index, &sum);
+
+	if (err)
+		return err;
+	ret->total = stats_less(&sum, &in->rates[index].zero);
+	ret->rate =
+		in->cfg->run_estimation ? rates_read(&in->rates[index]) : (struct bpvs_stats){ 0 };
+	return 0;
+}
+
+static void rates_clear(struct bpvs_rate *r)
+{
+	__atomic_store_n(&r->cps, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->inpps, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->outpps, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->inbps, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->outbps, 0, __ATOMIC_RELAXED);
+}
+
+static int stats_zero_one(struct bpvs_instance *in, unsigned int index)
+{
+	int err = stats_sum(in, index, &in->rates[index].zero);
+
+	if (!err)
+		rates_clear(&in->rates[index]);
+	return err;
+}
+
+void bpvs_stats_reset(struct bpvs_instance *in, unsigned int index)
+{
+	struct bpvs_rate *r = &in->rates[index];
+
+	/* Also what the estimator compares with: what the former owner had is no traffic now. */
+	if (!stats_zero_one(in, index))
+		r->last = r->zero;
+}
+
+static int stats_zero_svc(struct bpvs_instance *in, __u32 id)
+{
+	__u64 list = in->svcs[id].list;
+	int err = stats_zero_one(in, bpvs_stats_svc(in, id));
+
+	for (__u32 pos = 0; pos < bpvs_list_len(list) && !err; pos++) {
+		__u32 dest = in->lists[bpvs_list_off(list) + pos].dest;
+
+		err = stats_zero_one(in, bpvs_stats_dest(in, dest));
+	}
+	return err;
+}
+
+static int stats_zero_all(struct bpvs_instance *in)
+{
+	int err = stats_zero_one(in, BPVS_STATS_TOTAL);
+
+	for (__u32 id = 1; id < bpvs_tables_svc_high(in) && !err; id++)
+		if (in->svcs[id].flags & BPVS_SVC_IN_USE)
+			err = stats_zero_svc(in, id);
+	return err;
+}
+
+int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key)
+{
+	int err = bpvs_tables_enter(in);
+
+	if (err)
+		return err;
+	if (key) {
+		__u32 id = bpvs_svc_lookup(in, key);
+
+		err = id ? stats_zero_svc(in, id) : -ESRCH;
+	} else {
+		err = stats_zero_all(in);
+	}
+	bpvs_tables_leave(in);
+	return err;
+}
+
+int bpvs_counter_get(struct bpvs_instance *in, unsigned int counter, __u64 *ret)
+{
+	__u64 sum;
+	int err;
+
+	if (counter >= BPVS_COUNTERS)
+		return -EINVAL;
+	err = bpvs_map_sum(in, in->fd_counters, counter, &sum, 1);
+	if (!err)
+		*ret = sum;
+	return err;
+}

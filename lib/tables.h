@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The tables of services and destinations as the tools see them: what is free, what is where.
+ *
+ * All of it is derived from the shared arrays by one scan and kept while this process is the only
+ * one that changes them (BPVS_TOOL_GEN tells). The arrays are the truth:
+ *   service slot      IN_USE; or kept: not IN_USE, but destinations in use name it; or free
+ *   destination slot  IN_USE|AVAILABLE: in its service's list; IN_USE: removed, kept; 0: free
+ *   list entries      regions of power-of-two size that follow from each service's {off, len}
+ * What was never used is free at once; what was used and is free now may still be in a reader's
+ * hands, so it is handed out only after a grace period, one for all that is free at the time.
+ *
+ * Everything here is called under the instance's lock, after bpvs_tables_enter().
+ */
+#pragma once
+
+#include "internal.h"
+
+#define BPVS_TRASH_SECONDS 120
+
+struct bpvs_gap {
+	__u32 off;
+	__u32 len;
+};
+
+/* Ids of one table. */
+struct bpvs_ids {
+	__u32 *ready; /* a stack of those that may be handed out now */
+	__u32 num_ready;
+	__u32 max;
+	bool waiting;  /* some are free, but a reader may hold them */
+	__u32 *bucket; /* hash chains of those that can be looked up; 0 ends a chain */
+	__u32 *next;
+	__u32 mask;
+};
+
+struct bpvs_tables {
+	__u32 gen;
+	struct bpvs_ids svcs;
+	struct bpvs_ids dests;
+	__u32 *svc_refs; /* by service id: destinations in use that name it */
+	struct bpvs_gap *gaps;
+	__u32 num_gaps;
+	bool list_waiting;
+};
+
+/* Lock, and bring the tables up to date. */
+int bpvs_tables_enter(struct bpvs_instance *in);
+void bpvs_tables_leave(struct bpvs_instance *in);
+/* To be called before the first write of each change. */
+void bpvs_tables_touch(struct bpvs_instance *in);
+/* Wait for a grace period, scan again: all that is free is ready. */
+int bpvs_tables_recycle(struct bpvs_instance *in);
+
+/* First id that was never used. */
+__u32 bpvs_tables_svc_high(const struct bpvs_instance *in);
+__u32 bpvs_tables_dest_high(const struct bpvs_instance *in);
+
+/* 0: none. A service that is found may be IN_USE or kept; a destination, available or removed. */
+__u32 bpvs_tables_find_svc(const struct bpvs_instance *in, const struct bpvs_svc_key *key);
+__u32 bpvs_tables_find_dest(const struct bpvs_instance *in, __u32 svc, const struct bpvs_addr *addr,
+			    __be16 port);
+
+/* Ids nobody has; -ENOSPC. The slot counts as free until it is filled and entered below. */
+int bpvs_tables_new_svc(struct bpvs_instance *in, __u32 *ret);
+int bpvs_tables_new_dest(struct bpvs_instance *in, __u32 *ret);
+/* The slot has been filled and marked IN_USE: it can be found from now on. */
+void bpvs_tables_enter_svc(struct bpvs_instance *in, __u32 id);
+void bpvs_tables_enter_dest(struct bpvs_instance *in, __u32 id);
+/* The service is not IN_USE any more: forget it, unless it has to be kept. */
+void bpvs_tables_drop_svc(struct bpvs_instance *in, __u32 id);
+
+/* ---- list.c ---- */
+
+static inline __u32 bpvs_list_off(__u64 list)
+{
+	return (__u32)list;
+}
+
+static inline __u32 bpvs_list_len(__u64 list)
+{
+	return (__u32)(list >> 32);
+}
+
+static inline __u64 bpvs_list_word(__u32 off, __u32 len)
+{
+	return (__u64)len << 32 | off;
+}
+
+/* Size of the region that a list of this length has. */
+__u32 bpvs_list_capacity(__u32 len);
+/* Position of a destination, or -1. */
+long bpvs_list_find(const struct bpvs_instance *in, const struct bpvs_svc *svc, __u32 dest);
+int bpvs_list_append(struct bpvs_instance *in, struct bpvs_svc *svc, struct bpvs_list_entry entry);
+void bpvs_list_remove(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos);
+void bpvs_list_clear(struct bpvs_instance *in, struct bpvs_svc *svc);
+void bpvs_list_set_weight(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos, __s32 weight);
+/* Derive the gaps between the services' regions. */
+int bpvs_list_scan(struct bpvs_instance *in);
+
+/* ---- sched.c: what a scheduler keeps about the list ---- */
+
+/* The service begins to use the scheduler svc->sched. */
+void bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc);
+/* A destination was added, or its weight changed. */
+void bpvs_sched_changed(struct bpvs_instance *in, struct bpvs_svc *svc);
+/* Position `pos` was removed; `before` is sched_state as it was before the list was stored. */
+void bpvs_sched_removed(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos, __u64 before);
+
+/* ---- filter.c ---- */
+
+void bpvs_filter_set(__u64 *bits, const struct bpvs_addr *addr);
+/* Make the bits exactly those that the tables need. */
+void bpvs_filter_vips(struct bpvs_instance *in);
+void bpvs_filter_rips(struct bpvs_instance *in);
+
+/* ---- route.c ---- */
+
+/* The kernel's type of an address (RTN_LOCAL, RTN_UNICAST, ...), or a negative errno. */
+int bpvs_route_type(const struct bpvs_addr *addr, __u8 af);
+/* The source that packets to `to` would have; all zero when there is no route. */
+void bpvs_route_source(const struct bpvs_addr *to, __u8 af, struct bpvs_addr *ret);

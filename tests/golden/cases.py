@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The recorded invocations of the original, and what is expected of ours in their place."""
+
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+
+CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
+
+SCHEDULERS = {"rr", "wrr", "lc", "wlc"}
+OTHER_SCHEDULERS = {"lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"}
+
+
+def not_built(line):
+    """The feature that a command line needs and that is not built yet, or None."""
+    words = shlex.split(line)
+    words = words[1:] if words and words[0] == "ipvsadm" else words
+    after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
+    command = words[0][:2] if words else ""
+    if command in ("-A", "-E"):
+        if any(w == "-p" or w.startswith("--persistent=") for w in words):
+            return "persistent services"
+        if after.get("--pe") == "sip":
+            return "persistence engines"
+        if "-o" in words:
+            return "one-packet scheduling"
+        if after.get("-b"):
+            return "scheduler flags"
+        if after.get("-s") in OTHER_SCHEDULERS:
+            return "the scheduler " + after["-s"]
+    if command in ("-A", "-E", "-a", "-e"):
+        if "-f" in words:
+            return "firewall-mark services"
+        if "--sctp-service" in words:
+            return "SCTP services"
+        if after.get("--tun-type") in ("gue", "gre"):
+            return after["--tun-type"].upper() + " tunnels"
+    if words and words[0] == "--start-daemon":
+        return "connection synchronisation"
+    return None
+
+
+def missing(case):
+    """Why a case cannot come out as recorded: what it, or what came before it, needs."""
+    for line in case["setup"]:
+        if not_built(line):
+            return "setup needs " + not_built(line)
+    # What the original itself refuses must be refused in its words, whatever else is missing.
+    return "needs " + not_built(case["cmd"]) if case["rc"] == 0 and not_built(case["cmd"]) else None
+
+
+def normal(text):
+    """(size=N) is the size of the connection table, which is ours to choose."""
+    return re.sub(r"\(size=\d+\)", "(size=N)", text)
+
+
+class Result:
+    def __init__(self, done):
+        self.rc, self.out, self.err = done.returncode, normal(done.stdout), done.stderr
+
+
+def check(case, run):
+    """Run one case with run(arguments, stdin) -> Result on empty tables, and compare."""
+    why = missing(case)
+    for line in case["setup"]:
+        done = run(shlex.split(line), "")
+        if why and why.startswith("setup") and not_built(line):
+            assert refused(done), line
+        elif not why:
+            assert done.rc == 0, (line, done.err)
+    before = run(["-S", "-n"], "").out
+    got = run(shlex.split(case["cmd"])[1:], case["stdin"])
+    after = run(["-S", "-n"], "").out
+    if why and not why.startswith("setup"):
+        assert refused(got), (got.rc, got.out, got.err)
+        assert after == before
+        return
+    if why and case["rc"] != 2:
+        return  # the thing it works on could not be set up
+    assert (got.rc, got.out, got.err) == (case["rc"], normal(case["out"]), case["err"])
+    if not why:
+        assert after == case["after"]
+
+
+def refused(done):
+    return (
+        done.rc == 2
+        and done.out == ""
+        and re.fullmatch(r"ipvsadm: .* (is|are) not built into this BPVS yet\n", done.err)
+    )
+
+
+def name(case):
+    return re.sub(r"\W+", "-", case["cmd"][len("ipvsadm") :])[:60].strip("-") or "none"
+
+
+def runner(command, **kwargs):
+    """run() for check(): `command` is the program and what goes before its arguments."""
+
+    def run(arguments, stdin):
+        return Result(
+            subprocess.run(
+                [*command, *arguments],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                **kwargs,
+            )
+        )
+
+    return run

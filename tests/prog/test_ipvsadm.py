@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The installed ipvsadm over a live engine: the original's recorded invocations, case by case."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import BUILD
+from golden import cases
+
+NETNS = f"ctl-ipvsadm-{os.getpid()}"
+IPVSADM = BUILD / "ipvsadm" / "ipvsadm"
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Invocations in a namespace of our own, where the first one brings the engine up."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: network namespaces and BPF")
+    assert IPVSADM.exists(), f"{IPVSADM} is not built: run make first"
+    ip("netns", "add", NETNS)
+    try:
+        ip("-n", NETNS, "link", "set", "lo", "up")
+        ip("-n", NETNS, "link", "add", "d0", "type", "veth", "peer", "name", "d1")
+        ip("-n", NETNS, "address", "add", "10.9.9.254/24", "dev", "d0")
+        for dev in ("d0", "d1"):
+            ip("-n", NETNS, "link", "set", dev, "up")
+        in_netns = ["ip", "netns", "exec", NETNS]
+        # exec -a: messages name the program as it was called.
+        shell = ["bash", "-c", f'exec -a ipvsadm {IPVSADM} "$@"', "ipvsadm"]
+        yield cases.runner([*in_netns, *shell])
+    finally:
+        bpvs = BUILD / "bpvs" / "bpvs"
+        if bpvs.exists():
+            subprocess.run(["ip", "netns", "exec", NETNS, bpvs, "down"], check=False)
+        ip("netns", "del", NETNS)
+
+
+@pytest.fixture
+def clean(run):
+    """No services, and the timeouts as they are at first."""
+    assert run(["-C"], "").rc == 0
+    assert run(["--set", "900", "120", "300"], "").rc == 0
+    return run
+
+
+@pytest.mark.parametrize(
+    "case", cases.CASES, ids=lambda c: f"{cases.CASES.index(c)}-{cases.name(c)}"
+)
+def test_command(case, clean):
+    cases.check(case, clean)
+
+
+def test_timeouts(clean):
+    assert clean(["--set", "100", "0", "30"], "").rc == 0
+    assert clean(["-L", "--timeout"], "").out == "Timeout (tcp tcpfin udp): 100 120 30\n"
+
+
+def test_restore_of_save(clean):
+    """What -S prints, -R takes: the tables are the same afterwards."""
+    rules = "".join(
+        f"-A -t 10.0.{s}.1:80 -s {('rr', 'wrr', 'lc', 'wlc')[s % 4]}\n"
+        + "".join(f"-a -t 10.0.{s}.1:80 -r 10.1.{s}.{d}:80 -m -w {d}\n" for d in range(1, 9))
+        for s in range(1, 9)
+    )
+    assert clean(["-R"], rules).rc == 0
+    saved = clean(["-S", "-n"], "").out
+    assert saved == rules
+    assert clean(["-C"], "").rc == 0
+    assert clean(["-R"], saved).rc == 0
+    assert clean(["-S", "-n"], "").out == rules

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The engine of ipvsadm-stub: tables in the file that BPVS_STUB names, so that one invocation sees
+ * what the last one did, without privileges and without a data path.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "fake.h"
+
+#define ARENA_SIZE (256UL << 20) /* sparse */
+
+const char *bpvs_error(void)
+{
+	return "";
+}
+
+int bpvs_open_or_up(struct bpvs_instance **ret)
+{
+	const char *path = getenv("BPVS_STUB");
+	int flags = path ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	int fd = path ? open(path, O_RDWR | O_CREAT, 0600) : -1;
+	void *memory;
+
+	if (path && (fd < 0 || ftruncate(fd, ARENA_SIZE)))
+		return -errno;
+	memory = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	fake_use_arena(memory);
+	*ret = fake_new((struct fake_size){ 4096, 131072, 1 << 20, 4096 });
+	if (!(*ret)->cfg->udp_timeout)
+		bpvs_config_defaults((*ret)->cfg, FAKE_HZ);
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+void bpvs_close(struct bpvs_instance *in)
+{
+	bpvs_tables_free(in);
+	free(fake_of(in));
+}

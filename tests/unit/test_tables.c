@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Services and destinations by random operations, against a twin that keeps plain arrays and does
+ * everything the slow and obvious way. After each operation the two must list the same, and the
+ * shared arrays must keep the promises that readers rely on.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "fake.h"
+
+#define SVCS  10
+#define ADDRS 24
+
+/* A destination as the twin knows it, present or removed. */
+struct twin_dest {
+	bool present;
+	__s32 weight;
+	__u32 id, removed_at;
+};
+
+struct twin_svc {
+	bool present;
+	__u32 sched;
+	int order[ADDRS]; /* indices of present destinations, newest first */
+	int num, last;	  /* last: the destination rr used last, -1 = none (the head) */
+	struct twin_dest dests[ADDRS];
+};
+
+struct world {
+	struct bpvs_instance *in;
+	struct twin_svc svcs[SVCS];
+	bool tight;		  /* too little list space for copies */
+	unsigned int *entry_seen; /* by list entry: graces + 1 when it was last reachable */
+	bool *entry_now;
+	unsigned int steps;
+};
+
+static unsigned int rnd(unsigned int n)
+{
+	static uint64_t state = 88172645463325252ULL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (unsigned int)(state >> 33) % n;
+}
+
+static struct bpvs_svc_key svc_key(int s)
+{
+	return (struct bpvs_svc_key){
+		.addr = s & 1 ? fake_v6(100 + (unsigned int)s / 4) : fake_v4(10, 0, 0, 100),
+		.port = htons((uint16_t)(80 + s)),
+		.proto = s & 2 ? IPPROTO_UDP : IPPROTO_TCP,
+		.af = s & 1 ? BPVS_V6 : BPVS_V4,
+	};
+}
+
+static struct bpvs_svc_info svc_info(int s, __u32 sched)
+{
+	return (struct bpvs_svc_info){
+		.key = svc_key(s),
+		.sched = sched,
+		.netmask = s & 1 ? 128 : htonl(0xffffffff),
+	};
+}
+
+static struct bpvs_dest_info dest_info(int s, int d, __s32 weight)
+{
+	return (struct bpvs_dest_info){
+		.addr = s & 1 ? fake_v6(1000 + (unsigned int)d)
+			      : fake_v4(10, 1, 0, (unsigned int)d + 1),
+		.port = htons(8080),
+		.af = s & 1 ? BPVS_V6 : BPVS_V4,
+		.fwd = d % 3 ? BPVS_FWD_MASQ : BPVS_FWD_DROUTE,
+		.weight = weight,
+	};
+}
+
+/* ---- what must hold at any time ---- */
+
+static int walk_svc(const struct bpvs_svc_info *info, void *arg)
+{
+	int *num = arg;
+
+	(void)info;
+	(*num)++;
+	return 0;
+}
+
+struct walk {
+	struct world *w;
+	int svc, at;
+};
+
+static int walk_dest(const struct bpvs_dest_info *info, void *arg)
+{
+	struct walk *k = arg;
+	struct twin_svc *t = &k->w->svcs[k->svc];
+	struct bpvs_dest_info want;
+	int d;
+
+	assert_true(k->at < t->num);
+	d = t->order[k->at++];
+	want = dest_info(k->svc, d, t->dests[d].weight);
+	assert_memory_equal(&info->addr, &want.addr, sizeof(want.addr));
+	assert_int_equal(info->weight, want.weight);
+	assert_int_equal(info->id, t->dests[d].id);
+	assert_int_equal(k->w->in->dests[info->id].flags & 3, 3);
+	return 0;
+}
+
+static int gcd_naive(int a, int b)
+{
+	for (int g = a < b ? b : a; g > 0; g--)
+		if (a % g == 0 && b % g == 0)
+			return g;
+	return 0;
+}
+
+static void check_wrr(const struct twin_svc *t, const struct bpvs_svc *svc)
+{
+	int step = 0, max = 0;
+
+	for (int i = 0; i < t->num; i++) {
+		int w = t->dests[t->order[i]].weight;
+
+		step = w > 0 ? gcd_naive(w, step) : step;
+		max = w > max ? w : max;
+	}
+	step = step ? step : 1;
+	assert_int_equal(svc->wrr_step, step);
+	assert_int_equal(svc->wrr_max, max - (step - 1));
+	assert_int_equal((__u32)svc->sched_state, 0);
+	assert_true((__s32)(svc->sched_state >> 32) <= svc->wrr_max);
+}
+
+/* Every entry that a reader can reach belongs to one list, and was not pulled from another. */
+static void check_entries(struct world *w)
+{
+	unsigned int grace = fake_of(w->in)->graces + 1;
+
+	for (__u32 id = 1; id < bpvs_tables_svc_high(w->in); id++) {
+		__u64 list = w->in->svcs[id].list;
+		__u32 off = bpvs_list_off(list), len = bpvs_list_len(list);
+
+		assert_true(off + bpvs_list_capacity(len) <= w->in->ro->max_list);
+		for (__u32 e = off; e < off + len; e++) {
+			assert_false(w->entry_now[e]);
+			w->entry_now[e] = true;
+		}
+	}
+	for (__u32 e = 0; e < w->in->ro->max_list; e++) {
+		if (!w->entry_now[e])
+			continue;
+		w->entry_now[e] = false;
+		/* Reachable before, not at the last step, and no grace period since. */
+		if (!w->tight && w->entry_seen[e] && w->entry_seen[e] >> 24 != (w->steps & 0xff))
+			assert_true((w->entry_seen[e] & 0xffffff) < grace);
+		w->entry_seen[e] = ((w->steps + 1) & 0xff) << 24 | grace;
+	}
+}
+
+static bool filter_has(const __u64 *bits, const struct bpvs_addr *a)
+{
+	__u32 bit = bpvs_filter_bit(a);
+
+	return bits[bit / 64] >> (bit % 64) & 1;
+}
+
+static void check_svc(struct world *w, int s)
+{
+	struct walk k = { w, s, 0 };
+	struct bpvs_svc_key key = svc_key(s);
+	struct twin_svc *t = &w->svcs[s];
+	__u32 id = fake_map_find(w->in, &key);
+
+	assert_int_equal(!!id, t->present);
+	if (!t->present) {
+		assert_int_equal(bpvs_dest_walk(w->in, &key, walk_dest, &k), -ESRCH);
+		return;
+	}
+	assert_int_equal(bpvs_dest_walk(w->in, &key, walk_dest, &k), 0);
+	assert_int_equal(k.at, t->num);
+	assert_true(filter_has(w->in->filter->vip, &key.addr));
+	for (int i = 0; i < t->num; i++) {
+		struct bpvs_dest_info d = dest_info(s, t->order[i], 0);
+
+		if (d.fwd == BPVS_FWD_MASQ)
+			assert_true(filter_has(w->in->filter->rip, &d.addr));
+	}
+	assert_int_equal(w->in->svcs[id].sched, t->sched);
+	if (t->sched == BPVS_SCHED_WRR)
+		check_wrr(t, &w->in->svcs[id]);
+}
+
+static void check_world(struct world *w)
+{
+	int num = 0, want = 0;
+
+	for (int s = 0; s < SVCS; s++) {
+		check_svc(w, s);
+		want += w->svcs[s].present;
+	}
+	assert_int_equal(bpvs_svc_walk(w->in, walk_svc, &num), 0);
+	assert_int_equal(num, want);
+	assert_int_equal(w->in->cfg->services4 + w->in->cfg->services6, want);
+	assert_int_equal(w->in->lock_depth, 0);
+	check_entries(w);
+	w->steps++;
+}
+
+/* ---- the operations, on both ---- */
+
+static void twin_retire(struct world *w, struct twin_svc *t, int d)
+{
+	t->dests[d].present = false;
+	t->dests[d].removed_at = fake_of(w->in)->clock;
+}
+
+static void op_svc_add(struct world *w, int s)
+{
+	struct twin_svc *t = &w->svcs[s];
+	__u32 sched = rnd(BPVS_SCHEDS);
+	struct bpvs_svc_info info = svc_info(s, sched);
+	int err = bpvs_svc_add(w->in, &info);
+
+	if (t->present) {
+		assert_int_equal(err, -EEXIST);
+		return;
+	}
+	assert_int_equal(err, 0);
+	t->present = true;
+	t->sched = sched;
+	t->num = 0;
+	t->last = -1;
+}
+
+static void op_svc_edit(struct world *w, int s)
+{
+	struct twin_svc *t = &w->svcs[s];
+	__u32 sched = rnd(BPVS_SCHEDS);
+	struct bpvs_svc_info info = svc_info(s, sched);
+
+	assert_int_equal(bpvs_svc_edit(w->in, &info), t->present ? 0 : -ESRCH);
+	if (t->present && t->sched != sched) {
+		t->sched = sched;
+		t->last = -1;
+	}
+}
+
+static void twin_svc_del(struct world *w, struct twin_svc *t)
+{
+	for (int i = 0; i < t->num; i++)
+		twin_retire(w, t, t->order[i]);
+	t->num = 0;
+	t->present = false;
+}
+
+static void op_svc_del(struct world *w, int s)
+{
+	struct bpvs_svc_key key = svc_key(s);
+
+	assert_int_equal(bpvs_svc_del(w->in, &key), w->svcs[s].present ? 0 : -ESRCH);
+	if (w->svcs[s].present)
+		twin_svc_del(w, &w->svcs[s]);
+}
+
+static void op_flush(struct world *w)
+{
+	assert_int_equal(bpvs_flush(w->in), 0);
+	for (int s = 0; s < SVCS; s++)
+		if (w->svcs[s].present)
+			twin_svc_del(w, &w->svcs[s]);
+}
+
+static __u32 listed_id(struct world *w, int s)
+{
+	struct bpvs_svc_key key = svc_key(s);
+	__u64 list = w->in->svcs[fake_map_find(w->in, &key)].list;
+
+	return w->in->lists[bpvs_list_off(list) + bpvs_list_len(list) - 1].dest;
+}
+
+/* The slot that a destination had last, or NULL: that of an idle removed one may be another's. */
+static struct bpvs_dest *slot_of(struct world *w, int s, int d)
+{
+	struct bpvs_dest *slot = &w->in->dests[w->svcs[s].dests[d].id];
+	struct bpvs_addr addr = dest_info(s, d, 0).addr;
+	struct bpvs_svc_key key = svc_key(s);
+
+	if (!(slot->flags & BPVS_DEST_IN_USE) || memcmp(&slot->addr, &addr, sizeof(addr)) ||
+	    memcmp(&w->in->svcs[slot->svc].key, &key, sizeof(key)))
+		return NULL;
+	return slot;
+}
+
+static void op_dest_add(struct world *w, int s, int d)
+{
+	struct twin_svc *t = &w->svcs[s];
+	struct twin_dest *td = &t->dests[d];
+	struct bpvs_svc_key key = svc_key(s);
+	struct bpvs_dest_info info = dest_info(s, d, (int)rnd(4) * (int)rnd(7));
+	bool kept = slot_of(w, s, d) && slot_of(w, s, d)->active > 0;
+	int err = bpvs_dest_add(w->in, &key, &info);
+
+	if (!t->present || td->present) {
+		assert_int_equal(err, td->present && t->present ? -EEXIST : -ESRCH);
+		return;
+	}
+	if (err == -ENOSPC && w->tight)
+		return;
+	assert_int_equal(err, 0);
+	/* What connections refer to comes back; all else may have been given up when full. */
+	if (kept)
+		assert_int_equal(listed_id(w, s), td->id);
+	td->id = listed_id(w, s);
+	td->present = true;
+	td->weight = info.weight;
+	memmove(t->order + 1, t->order, (size_t)t->num++ * sizeof(t->order[0]));
+	t->order[0] = d;
+}
+
+static void op_dest_edit(struct world *w, int s, int d)
+{
+	struct twin_svc *t = &w->svcs[s];
+	struct bpvs_svc_key key = svc_key(s);
+	struct bpvs_dest_info info = dest_info(s, d, (int)rnd(4) * (int)rnd(7));
+	int want = !t->present ? -ESRCH : t->dests[d].present ? 0 : -ENOENT;
+
+	assert_int_equal(bpvs_dest_edit(w->in, &key, &info), want);
+	if (!want)
+		t->dests[d].weight = info.weight;
+}
+
+static void op_dest_del(struct world *w, int s, int d)
+{
+	struct twin_svc *t = &w->svcs[s];
+	struct bpvs_svc_key key = svc_key(s);
+	struct bpvs_dest_info info = dest_info(s, d, 0);
+	int want = !t->present ? -ESRCH : t->dests[d].present ? 0 : -ENOENT;
+	int i = 0;
+
+	assert_int_equal(bpvs_dest_del(w->in, &key, &info.addr, info.port), want);
+	if (want)
+		return;
+	while (t->order[i] != d)
+		i++;
+	if (t->last == d)
+		t->last = i ? t->order[i - 1] : -1;
+	memmove(t->order + i, t->order + i + 1, (size_t)(--t->num - i) * sizeof(t->order[0]));
+	twin_retire(w, t, d);
+}
+
+/* One choice of rr on both sides: the next in IPVS's order, whatever its weight. */
+static void op_rr(struct world *w, int s)
+{
+	struct twin_svc *t = &w->svcs[s];
+	struct bpvs_svc_key key = svc_key(s);
+	struct bpvs_svc *svc = &w->in->svcs[fake_map_find(w->in, &key)];
+	__u32 len, pos, last;
+	int i = 0;
+
+	if (!t->present || !t->num || t->sched != BPVS_SCHED_RR)
+		return;
+	while (t->last >= 0 && t->order[i] != t->last)
+		i++;
+	t->last = t->order[t->last < 0 ? 0 : (i + 1) % t->num];
+
+	len = bpvs_list_len(svc->list);
+	last = (__u32)svc->sched_state;
+	assert_true(last <= len);
+	pos = last <= 1 ? len - 1 : last - 2;
+	svc->sched_state = pos + 1;
+	assert_int_equal(w->in->lists[bpvs_list_off(svc->list) + pos].dest, t->dests[t->last].id);
+}
+
+/* Connections come and go on a destination, present or removed. */
+static void op_conns(struct world *w, int s, int d)
+{
+	struct bpvs_dest *slot = slot_of(w, s, d);
+
+	if (!slot)
+		return;
+	slot->active = slot->active ? 0 : 1 + (int)rnd(3);
+}
+
+static void step(struct world *w)
+{
+	int s = (int)rnd(SVCS), d = (int)rnd(ADDRS);
+	unsigned int op = rnd(100);
+
+	if (op < 12)
+		op_svc_add(w, s);
+	else if (op < 16)
+		op_svc_del(w, s);
+	else if (op < 18)
+		op_svc_edit(w, s);
+	else if (op < 52)
+		op_dest_add(w, s, d);
+	else if (op < 72)
+		op_dest_del(w, s, d);
+	else if (op < 80)
+		op_dest_edit(w, s, d);
+	else if (op < 88)
+		op_rr(w, s);
+	else if (op < 94)
+		op_conns(w, s, d);
+	else if (op < 97)
+		fake_of(w->in)->clock += rnd(100 * FAKE_HZ);
+	else if (op < 99)
+		bpvs_tables_free(w->in); /* another process: everything is derived anew */
+	else if (!rnd(4))
+		op_flush(w);
+}
+
+static void run(struct fake_size size, bool tight, int steps)
+{
+	struct world w = { .in = fake_new(size), .tight = tight };
+
+	w.entry_seen = calloc(size.list, sizeof(*w.entry_seen));
+	w.entry_now = calloc(size.list, sizeof(*w.entry_now));
+	for (int i = 0; i < steps; i++) {
+		step(&w);
+		check_world(&w);
+	}
+	if (!tight)
+		assert_true(fake_of(w.in)->graces > 0);
+	free(w.entry_seen);
+	free(w.entry_now);
+	fake_free(w.in);
+}
+
+static void test_random(void **state)
+{
+	(void)state;
+	run((struct fake_size){ SVCS + 4, 400, 2000, 0 }, false, 30000);
+}
+
+/* So few slots and entries that ids are given up early and lists are closed up in place. */
+static void test_random_tight(void **state)
+{
+	(void)state;
+	run((struct fake_size){ SVCS + 1, 60, 70, 0 }, true, 20000);
+}
+
+/* ---- single facts ---- */
+
+static struct bpvs_instance *one_service(struct bpvs_svc_info *ret_svc)
+{
+	struct bpvs_instance *in = fake_new((struct fake_size){ 8, 16, 64, 0 });
+
+	*ret_svc = svc_info(0, BPVS_SCHED_RR);
+	assert_int_equal(bpvs_svc_add(in, ret_svc), 0);
+	return in;
+}
+
+static void test_errors(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1), bad;
+
+	(void)state;
+	svc.sched = 99;
+	assert_int_equal(bpvs_svc_add(in, &svc), -EEXIST);
+	assert_int_equal(bpvs_svc_edit(in, &svc), -ENOENT);
+	bad = d;
+	bad.addr = fake_v4(224, 0, 0, 1);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &bad), -EINVAL);
+	bad = dest_info(1, 1, 1);
+	bad.fwd = BPVS_FWD_DROUTE;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &bad), -EINVAL);
+	bad.fwd = BPVS_FWD_TUNNEL;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &bad), 0);
+	bad = d;
+	bad.u_threshold = 4;
+	bad.l_threshold = 5;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &bad), -ERANGE);
+	bad = d;
+	bad.weight = -1;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &bad), -ERANGE);
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), -ENOENT);
+	svc.flags = BPVS_SVC_PERSISTENT;
+	assert_int_equal(bpvs_svc_edit(in, &svc), -EOPNOTSUPP);
+	fake_free(in);
+}
+
+/* Connections, and statistics unless the service was another, come back with a destination. */
+static void test_revival(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+	struct bpvs_stats_info st;
+	__u32 id;
+
+	(void)state;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	id = listed_id(&(struct world){ .in = in }, 0);
+	in->dests[id].active = 1;
+	fake_of(in)->stats[bpvs_stats_dest(in, id)].conns = 7;
+	assert_int_equal(bpvs_dest_del(in, &svc.key, &d.addr, d.port), 0);
+	fake_of(in)->clock += 1000 * FAKE_HZ;
+	bpvs_tables_free(in);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_int_equal(listed_id(&(struct world){ .in = in }, 0), id);
+	bpvs_stats_get(in, bpvs_stats_dest(in, id), &st);
+	assert_int_equal(st.total.conns, 7);
+
+	assert_int_equal(bpvs_flush(in), 0);
+	fake_of(in)->clock += 1000 * FAKE_HZ;
+	bpvs_tables_free(in);
+	assert_int_equal(bpvs_svc_add(in, &svc), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_int_equal(listed_id(&(struct world){ .in = in }, 0), id);
+	assert_int_equal(in->dests[id].active, 1);
+	bpvs_stats_get(in, bpvs_stats_dest(in, id), &st);
+	assert_int_equal(st.total.conns, 0);
+	fake_free(in);
+}
+
+static void test_thresholds(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+	struct bpvs_dest *slot;
+
+	(void)state;
+	d.u_threshold = 8;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	slot = &in->dests[listed_id(&(struct world){ .in = in }, 0)];
+	slot->active = 5;
+	slot->inactive = 3;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	assert_int_equal(slot->overload, 1);
+	slot->inactive = 1; /* 6: neither at 8 nor below 3/4 of it */
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	assert_int_equal(slot->overload, 1);
+	slot->inactive = 0;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	assert_int_equal(slot->overload, 0);
+	slot->active = 9;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	d.u_threshold = 0;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	assert_int_equal(slot->overload, 0);
+	fake_free(in);
+}
+
+/* The host's own address is served by the host, but listed as it was configured. */
+static void test_local(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 3, 1);
+	struct bpvs_dest *slot;
+
+	(void)state;
+	d.addr = FAKE_LOCAL;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	slot = &in->dests[listed_id(&(struct world){ .in = in }, 0)];
+	assert_int_equal(slot->fwd, BPVS_FWD_LOCAL);
+	assert_int_equal(slot->fwd_set, BPVS_FWD_DROUTE);
+	fake_free(in);
+}
+
+/* wrr's position goes to the head, its weight is cut to the new step. */
+static void test_wrr_change(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 9), e = dest_info(0, 2, 6);
+	struct bpvs_svc *slot = &in->svcs[fake_map_find(in, &svc.key)];
+
+	(void)state;
+	svc.sched = BPVS_SCHED_WRR;
+	assert_int_equal(bpvs_svc_edit(in, &svc), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_int_equal(slot->sched_state >> 32, 1); /* step 9: 9 - 8 */
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &e), 0);
+	assert_int_equal(slot->wrr_step, 3);
+	assert_int_equal(slot->wrr_max, 7);
+	assert_int_equal(slot->sched_state >> 32, 1); /* 1 / 3 * 3 + 1 */
+	slot->sched_state = 5ULL << 32 | 2;
+	e.weight = 4;
+	d.weight = 10;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &e), 0); /* 9, 4: step 1 keeps it */
+	assert_int_equal(slot->sched_state, 5ULL << 32);
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0); /* 10, 4: step 2, 5 / 2 * 2 + 1 */
+	assert_int_equal(slot->sched_state, 5ULL << 32);
+	fake_free(in);
+}
+
+/* A filter made anew holds what is needed and nothing else. */
+static void test_filter(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info nat = dest_info(0, 1, 1), dr = dest_info(0, 3, 1);
+
+	(void)state;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &nat), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &dr), 0);
+	assert_true(filter_has(in->filter->vip, &svc.key.addr));
+	assert_true(filter_has(in->filter->rip, &nat.addr));
+	assert_false(filter_has(in->filter->rip, &dr.addr));
+	assert_int_equal(bpvs_flush(in), 0);
+	/* Connections may go on for as long as the destinations are kept. */
+	assert_true(filter_has(in->filter->vip, &svc.key.addr));
+	assert_true(filter_has(in->filter->rip, &nat.addr));
+	fake_of(in)->clock += 1000 * FAKE_HZ;
+	bpvs_tables_free(in);
+	assert_int_equal(bpvs_flush(in), 0);
+	for (int i = 0; i < BPVS_FILTER_BITS / 64; i++)
+		assert_true(!in->filter->vip[i] && !in->filter->rip[i]);
+	fake_free(in);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random),	   cmocka_unit_test(test_random_tight),
+		cmocka_unit_test(test_errors),	   cmocka_unit_test(test_revival),
+		cmocka_unit_test(test_thresholds), cmocka_unit_test(test_local),
+		cmocka_unit_test(test_wrr_change), cmocka_unit_test(test_filter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
