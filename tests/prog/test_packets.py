@@ -66,6 +66,8 @@ SERVICES = {
     VLAN_DR: [],
 }
 
+pytestmark = pytest.mark.usefixtures("no_bugs")
+
 HOOKS = ["xdp", "tc"]
 PROTOS = ["tcp", "udp"]
 NUMBERS = {"tcp": 6, "udp": 17}

@@ -13,6 +13,8 @@ import pytest
 from harness import MAC_C0, MAC_S0, V4, l4, mac_client, mac_real
 from scapy.all import IP, Ether
 
+pytestmark = pytest.mark.usefixtures("no_bugs")
+
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "sched"
 SCENARIOS = sorted(p.name[: -len(".txt")] for p in GOLDEN.glob("*.txt"))
 

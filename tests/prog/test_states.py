@@ -9,6 +9,8 @@ import pytest
 from harness import V4, V6, l4, mac_client, mac_real, MAC_C0, MAC_S0
 from scapy.all import Ether
 
+pytestmark = pytest.mark.usefixtures("no_bugs")
+
 STATES = "NO ES SS SR FW TW CL CW LA LI SA".split()
 
 NAMES = {
@@ -175,7 +177,7 @@ def check_step(prog, hook, fam, method, state, path, way, table, flag, flags):
     now_active, now_inactive = flow.counts()
     assert now_active == active + live, what
     most = inactive + (not live)
-    assert most - grown.get("conn-expired", 0) <= now_inactive <= most, what
+    assert most - grown.get("conn-ended", 0) <= now_inactive <= most, what
 
 
 @pytest.mark.parametrize("hook", ["xdp", "tc"])
