@@ -577,7 +577,8 @@ static __u32 clock_read(struct bpvs_instance *in)
 	now = (__u64)t.tv_sec * 1000000000ULL + (__u64)t.tv_nsec;
 	if (ktime && now > ktime)
 		jiffies += (now - ktime) * hz / 1000000000ULL;
-	return (__u32)(jiffies >> ro->clock_shift);
+	/* One jiffy on: the tick may have been just before an edge, and time left is never too long. */
+	return (__u32)((jiffies + 1) >> ro->clock_shift);
 }
 
 int bpvs_clock_since(struct bpvs_instance *in, __u32 then)

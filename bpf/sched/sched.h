@@ -77,6 +77,22 @@ struct sched_scan {
 
 int bpvs_sched_scan(struct sched_scan *s);
 
+/*
+ * A walk over all destinations from position from - 1 down to 0 for the smallest load by weight
+ * (or load alone); the first in the list among equals. Returns its id, or 0.
+ */
+struct sched_least {
+	struct sched_list l;
+	__u32 from;
+	__u32 weighted;
+	__u32 best; /* 0 to begin with */
+	__u32 pad;
+	__s64 least;
+	__s64 least_weight;
+};
+
+int bpvs_sched_least(struct sched_least *s);
+
 #define BPVS_SCHED(id, name)                                                                       \
 	int bpvs_sched_##name(struct bpvs_svc *svc, const struct bpvs_flow *flow);
 #include <bpvs/sched.def>
