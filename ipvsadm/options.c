@@ -96,39 +96,52 @@ static const char *complaint(const char *fmt, ...)
 	return text;
 }
 
-const char *options_illegal(enum command cmd, uint64_t options)
+/*
+ * Walk options first to last in their order; legality has one character for each. `with` names what
+ * the options are given to, as "'%s' command".
+ */
+static const char *legality_check(uint64_t options, int first, int last, const char *legality,
+				  const char *with)
 {
-	for (int o = 0; o < OPT_NONE; o++) {
-		char legal = option_legality[o][cmd];
+	int one = -1;
+
+	for (int o = first; o <= last; o++) {
+		char legal = legality[o - first];
 		bool given = options >> o & 1;
 
 		if (!given && legal == '+')
-			return complaint("You need to supply the '%s' option for the '%s' command",
-					 option_names[o], command_names[cmd]);
-		if (given && legal == 'x')
-			return complaint("Illegal '%s' option with the '%s' command",
-					 option_names[o], command_names[cmd]);
+			return complaint("You need to supply the '%s' option for the %s",
+					 option_names[o], with);
+		if (!given)
+			continue;
+		if (legal == 'x')
+			return complaint("Illegal '%s' option with the %s", option_names[o], with);
+		if (legal != 'o')
+			continue;
+		if (one >= 0)
+			return complaint("The option '%s' conflicts with the '%s' option in the %s",
+					 option_names[o], option_names[one], with);
+		one = o;
 	}
 	return NULL;
+}
+
+const char *options_illegal(enum command cmd, uint64_t options)
+{
+	char legality[OPT_NONE], with[40];
+
+	for (int o = 0; o < OPT_NONE; o++)
+		legality[o] = option_legality[o][cmd];
+	snprintf(with, sizeof(with), "'%s' command", command_names[cmd]);
+	return legality_check(options, 0, OPT_NONE - 1, legality, with);
 }
 
 #define BIT(o) (1ULL << OPT_##o)
 
 const char *options_conflict(uint64_t options)
 {
-	const uint64_t alone = BIT(CONNECTION) | BIT(SERVICE) | BIT(TIMEOUT) | BIT(DAEMON);
 	const uint64_t table = BIT(STATS) | BIT(RATE) | BIT(THRESHOLDS);
-	int first = -1;
 
-	for (int o = 0; o < OPT_NONE; o++) {
-		if (!(options & alone & 1ULL << o))
-			continue;
-		if (first >= 0)
-			return complaint("The option '%s' conflicts with the '%s' option in the "
-					 "'list' command",
-					 option_names[o], option_names[first]);
-		first = o;
-	}
 	if ((options & BIT(CONNECTION) && options & table) ||
 	    (options & (BIT(TIMEOUT) | BIT(DAEMON)) && options & (table | BIT(PERSISTENT_CONN))))
 		return "options conflicts in the list command";
@@ -137,39 +150,17 @@ const char *options_conflict(uint64_t options)
 
 const char *options_tunnel(enum tunnel tunnel, uint64_t options)
 {
-	/* What each type needs (+), takes (.), and refuses (x): port, nocsum, csum, remcsum. */
+	/* The characters of options.def for port, nocsum, csum, remcsum. */
 	static const struct {
-		const char *name, *legality;
+		const char *with, *legality;
 	} types[] = {
-		[TUNNEL_IPIP] = { "ipip", "xxxx" },
-		[TUNNEL_GUE] = { "gue", "+..." },
-		[TUNNEL_GRE] = { "gre", "x..x" },
+		[TUNNEL_IPIP] = { "'ipip' tunnel type", "xxxx" },
+		[TUNNEL_GUE] = { "'gue' tunnel type", "+ooo" },
+		[TUNNEL_GRE] = { "'gre' tunnel type", "xoox" },
 	};
-	const char *name = types[tunnel].name;
-	int sum = -1;
 
-	for (int o = OPT_TUN_PORT; o <= OPT_TUN_REMCSUM; o++) {
-		char legal = types[tunnel].legality[o - OPT_TUN_PORT];
-		bool given = options >> o & 1;
-
-		if (!given && legal == '+')
-			return complaint("You need to supply the '%s' option for the '%s' tunnel "
-					 "type",
-					 option_names[o], name);
-		if (given && legal == 'x')
-			return complaint("Illegal '%s' option with the '%s' tunnel type",
-					 option_names[o], name);
-	}
-	for (int o = OPT_TUN_NOCSUM; o <= OPT_TUN_REMCSUM; o++) {
-		if (!(options >> o & 1))
-			continue;
-		if (sum >= 0)
-			return complaint("The option '%s' conflicts with the '%s' option in the "
-					 "'%s' tunnel type",
-					 option_names[o], option_names[sum], name);
-		sum = o;
-	}
-	return NULL;
+	return legality_check(options, OPT_TUN_PORT, OPT_TUN_REMCSUM, types[tunnel].legality,
+			      types[tunnel].with);
 }
 
 /* ---- values ---- */
@@ -242,7 +233,8 @@ static void server_set(struct args *a, const char *text)
 {
 	struct endpoint e;
 
-	if (!endpoint_parse(text, a->svc.key.proto, &e))
+	/* With a mark, service names are those of TCP. */
+	if (!endpoint_parse(text, a->svc.key.fwmark ? IPPROTO_TCP : a->svc.key.proto, &e))
 		die(2, "illegal real server address[:port] specified");
 	a->dest.addr = e.addr;
 	a->dest.af = e.af;
@@ -530,13 +522,11 @@ static void timeouts_parse(struct args *a, poptContext ctx)
 
 static void service_check(struct args *a)
 {
+	if (!a->svc.key.fwmark && !a->svc.key.port && !(a->svc.flags & BPVS_SVC_PERSISTENT))
+		die(2, "Zero port specified for non-persistent service");
 	if (a->svc.flags & BPVS_SVC_ONEPACKET && !a->svc.key.fwmark &&
 	    a->svc.key.proto != IPPROTO_UDP)
 		die(2, "One-Packet Scheduling is only for UDP virtual services");
-	if (!a->svc.key.fwmark && !a->svc.key.port && !(a->svc.flags & BPVS_SVC_PERSISTENT))
-		die(2, "Zero port specified for non-persistent service");
-	if (a->sched_flags)
-		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 }
 
 static void server_check(struct args *a)
@@ -549,10 +539,10 @@ static void server_check(struct args *a)
 		wrong = options_tunnel(a->tunnel, a->options);
 	else if (a->options & tunnel)
 		wrong = "Tunnel options conflict with forward method";
+	if (a->dest.af != a->svc.key.af && a->dest.fwd != BPVS_FWD_TUNNEL)
+		wrong = "Different address family is allowed only for tunneling servers";
 	if (wrong)
 		die(2, "%s", wrong);
-	if (a->dest.af != a->svc.key.af && a->dest.fwd != BPVS_FWD_TUNNEL)
-		die(2, "Different address family is allowed only for tunneling servers");
 	/* Only NAT can change the port. */
 	if (a->dest.fwd != BPVS_FWD_MASQ && !a->svc.key.fwmark)
 		a->dest.port = a->svc.key.port;
@@ -595,6 +585,8 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 	extra = poptGetArg(ctx);
 	if (extra)
 		die(2, "unexpected argument %s", extra);
+	if (a->sched_flags)
+		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 	args_check(a);
 out:
 	poptFreeContext(ctx);

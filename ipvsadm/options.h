@@ -59,7 +59,7 @@ void args_free(struct args *a);
 
 /* Complaint about an option that the command must or must not have, or NULL. Static. */
 const char *options_illegal(enum command cmd, uint64_t options);
-/* About options that exclude each other in a listing. */
+/* About listings that are not of the table, with options for the table's. */
 const char *options_conflict(uint64_t options);
 /* About the options of a tunnel. */
 const char *options_tunnel(enum tunnel tunnel, uint64_t options);

@@ -84,7 +84,7 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 
 #define WORDS_MAX 256
 
-/* Cuts a line at blanks; leading words `ipvsadm` are passed over. */
+/* Cuts a line at blanks; words `ipvsadm` are passed over, wherever they stand. */
 static int line_split(char *line, char **argv)
 {
 	static const char blanks[] = " \t\r\n";
@@ -92,9 +92,7 @@ static int line_split(char *line, char **argv)
 	int argc = 1;
 
 	for (char *w = strtok_r(line, blanks, &save); w; w = strtok_r(NULL, blanks, &save)) {
-		if (argc == 1 && !strcmp(w, "ipvsadm"))
-			continue;
-		if (argc < WORDS_MAX)
+		if (strcmp(w, "ipvsadm") && argc < WORDS_MAX)
 			argv[argc++] = w;
 	}
 	argv[argc] = NULL;
