@@ -208,7 +208,8 @@ static void service_set(struct args *a, int word, const char *text)
 	a->svc.key.addr = e.addr;
 	a->svc.key.port = e.port;
 	a->svc.key.af = e.af;
-	if (e.af == BPVS_V6 && !args_have(a, OPT_NETMASK))
+	/* A mask that was said before is forgotten, as in the original. */
+	if (e.af == BPVS_V6)
 		a->svc.netmask = 128;
 }
 

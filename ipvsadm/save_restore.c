@@ -49,7 +49,7 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 {
 	static const char *const words[] = {
 		[BPVS_FWD_MASQ] = " -m",
-		[BPVS_FWD_LOCAL] = "",
+		[BPVS_FWD_LOCAL] = " -g",
 		[BPVS_FWD_TUNNEL] = " -i",
 		[BPVS_FWD_DROUTE] = " -g",
 	};
