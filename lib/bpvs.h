@@ -52,6 +52,29 @@ void bpvs_close(struct bpvs_instance *in);
 int bpvs_clock_since(struct bpvs_instance *in, __u32 then);
 unsigned int bpvs_clock_hz(const struct bpvs_instance *in);
 
+struct bpvs_status {
+	enum bpvs_mode mode;
+	bool all_devs; /* devices that appear are covered too */
+	__u64 conns;   /* connections in the table now */
+	unsigned int conns_max;
+	unsigned int conn_bytes; /* memory for each of conns_max */
+	__u64 table_bytes;
+	unsigned int services, services_max, dests_max;
+	__u64 tick_gap_ns, tick_cost_ns; /* of the timer, since it was brought up */
+};
+
+int bpvs_status_get(struct bpvs_instance *in, struct bpvs_status *ret);
+
+struct bpvs_device_info {
+	const char *name;
+	const char *how; /* "xdp native + tc", "xdp generic + tc", "tc", "none" */
+	const char *why; /* "" or a reason in parentheses, after a space */
+};
+
+/* Every device of the namespace but lo. */
+int bpvs_device_walk(struct bpvs_instance *in,
+		     int (*cb)(const struct bpvs_device_info *dev, void *arg), void *arg);
+
 /* Exclusive lock of the instance's tables between tools; given back by unlock, close or death. */
 int bpvs_lock(struct bpvs_instance *in);
 void bpvs_unlock(struct bpvs_instance *in);

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What every tier shares: where the build is, and the closing line that CI reads."""
 
-import os
-import pathlib
-
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(os.environ.get("BPVS_BUILD", ROOT / "build"))
+from common import BUILD
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@
 /* Fixed before the programs are loaded. */
 struct bpvs_rodata {
 	__u32 slots;  /* home slots of the connection table */
-	__u32 spills; /* overflow slots behind them */
+	__u32 spills; /* overflow slots, from index slots + BPVS_CONN_WINDOW on */
 	__u32 max_svc;
 	__u32 max_dest;
 	__u32 max_list; /* entries of bpvs_lists */
@@ -37,10 +37,9 @@ struct bpvs_config {
 	__u32 run_estimation;
 	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
 	/* written by the timer */
-	__u32 sweep_at; /* next slot to sweep */
-	__u32 est_at;	/* next index to estimate */
-	__u32 tick;
-	__u32 conns;	   /* connections now, templates included */
+	__u32 sweep_at;	 /* next slot to sweep */
+	__u32 est_at;	 /* next index to estimate */
+	__u64 est_start; /* CLOCK_MONOTONIC of the estimator's running round, ns */
 	__u64 tick_clock;  /* jiffies of the last tick ... */
 	__u64 tick_ktime;  /* ... and CLOCK_MONOTONIC, ns */
 	__u64 tick_gap;	   /* longest time between two ticks, ns; the tools may zero it */

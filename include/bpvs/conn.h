@@ -40,6 +40,7 @@ enum bpvs_slot_status {
 #define BPVS_WORD_GEN_MASK     0xffff0000ULL
 #define BPVS_WORD_STATE_MASK   0xff00ULL
 
+/* Overflow slots begin this far behind the last home, so that every home has a whole window. */
 #define BPVS_CONN_WINDOW       32
 
 /* flags of a connection */

@@ -19,11 +19,11 @@ enum bpvs_fwd {
  */
 struct bpvs_nexthop {
 	__u64 dst; /* bytes 0..5 destination MAC, 6..7 sequence number */
-	__u32 ifindex;
+	__u32 ifindex; /* the route's device */
 	__u16 mtu;
 	__be16 vlan; /* 802.1Q tag to push, 0 = none */
-	__u32 checked; /* clock of the last look-up */
-	__u32 busy;    /* clock of the last try, claimed by compare-and-swap */
+	__u32 checked; /* clock of the last look-up; who moves it by compare-and-swap looks up */
+	__u32 lower;   /* device that XDP redirects to (a VLAN's parent), 0 = XDP cannot */
 	__u64 src; /* bytes 0..5 our MAC, 6..7 sequence number */
 };
 

@@ -13,6 +13,12 @@ struct bpvs_svc_key {
 	__u8 af;    /* enum bpvs_family */
 };
 
+/*
+ * Or-ed into `af`: not a service but the endpoint of a NAT destination, and the value is its id, or
+ * 0 when several services have it. Only used while the connection table is full.
+ */
+#define BPVS_KEY_RIP 0x80
+
 /* The order is the order of sched/sched.def, which names them. */
 enum bpvs_sched_id {
 #define BPVS_SCHED(id, name) BPVS_SCHED_##id,

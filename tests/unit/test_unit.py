@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import BUILD
+from common import BUILD
 from golden import cases
 
 UNIT = BUILD / "tests" / "unit"

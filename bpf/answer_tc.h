@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ICMP errors of our own, and fragments. The answer quotes the packet that caused it and goes back
+ * the way it came; its source is the virtual address that the packet concerned.
+ */
+#pragma once
+
+#include "parse.h"
+
+/* As much of the packet as fits: 576 bytes in all for IPv4, the minimum MTU for IPv6. */
+#define QUOTE_V4 (576 - 20 - 8)
+#define QUOTE_V6 (1280 - 40 - 8)
+
+struct icmp_bucket {
+	__u32 second;
+	__u32 sent;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct icmp_bucket);
+} bpvs_icmp SEC(".maps");
+
+/* Errors are answered at a bounded rate, or we would be an amplifier's work horse. */
+static __always_inline bool icmp_allowed(void)
+{
+	__u32 zero = 0, second = clock_now() / (bpvs_ro.clock_hz ? bpvs_ro.clock_hz : 1);
+	struct icmp_bucket *b = bpf_map_lookup_elem(&bpvs_icmp, &zero);
+
+	if (!b)
+		return false;
+	if (b->second != second) {
+		b->second = second;
+		b->sent = 0;
+	}
+	return b->sent++ < READ_ONCE(bpvs_cfg.icmp_rate);
+}
+
+struct icmp_answer {
+	const struct bpvs_addr *from;
+	__u8 type;
+	__u8 code;
+	__u16 mtu;
+};
+
+static __always_inline void answer_ip4(struct iphdr *ip, const struct bpvs_flow *f,
+				       const struct icmp_answer *a, __u32 quote)
+{
+	__u64 sum = 0;
+	int i;
+
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = 0xc0; /* internetwork control, as routers mark errors */
+	ip->tot_len = bpf_htons((__u16)(sizeof(*ip) + 8 + quote));
+	ip->id = (__be16)bpf_get_prandom_u32();
+	ip->frag_off = 0;
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_ICMP;
+	ip->check = 0;
+	ip->saddr = a->from->w[3];
+	ip->daddr = f->saddr.w[3];
+	for (i = 0; i < 10; i++)
+		sum += ((__u16 *)ip)[i];
+	ip->check = (__u16)~csum_fold32(sum);
+}
+
+static __always_inline void answer_ip6(struct ipv6hdr *ip, const struct bpvs_flow *f,
+				       const struct icmp_answer *a, __u32 quote)
+{
+	*(__be32 *)ip = bpf_htonl(6U << 28);
+	ip->payload_len = bpf_htons((__u16)(8 + quote));
+	ip->nexthdr = IPPROTO_ICMPV6;
+	ip->hop_limit = 64;
+	__builtin_memcpy(&ip->saddr, a->from, sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, &f->saddr, sizeof(ip->daddr));
+}
+
+/* ICMPv6 sums a pseudo header too. */
+static __always_inline __u32 answer_pseudo(const struct bpvs_flow *f, const struct icmp_answer *a,
+					   __u32 len)
+{
+	__u64 sum = bpf_htons((__u16)len) + bpf_htons(IPPROTO_ICMPV6);
+	int i;
+
+	for (i = 0; i < 4; i++)
+		sum += (__u64)a->from->w[i] + f->saddr.w[i];
+	return csum_fold32(sum);
+}
+
+static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
+					  const struct icmp_answer *a, __u32 quote, __u32 outer)
+{
+	struct icmp_header *icmp;
+	struct ethhdr *eth, *old;
+	void *ip;
+
+	/* All that is written lies in front of the old link header's end. */
+	eth = pkt_at(pkt, 0, sizeof(struct ipv6hdr) + sizeof(*icmp) + 2 * ETH_HLEN);
+	if (!eth)
+		return -1;
+	ip = eth + 1;
+	old = pkt_at(pkt, outer, sizeof(*old));
+	if (!old)
+		return -1;
+	__builtin_memcpy(eth->h_dest, old->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, old->h_dest, ETH_ALEN);
+	eth->h_proto = f->af == BPVS_V4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	if (f->af == BPVS_V4) {
+		answer_ip4(ip, f, a, quote);
+		icmp = ip + sizeof(struct iphdr);
+	} else {
+		answer_ip6(ip, f, a, quote);
+		icmp = ip + sizeof(struct ipv6hdr);
+	}
+	icmp->type = a->type;
+	icmp->code = a->code;
+	icmp->check = 0;
+	icmp->unused = 0;
+	icmp->mtu = bpf_htons(a->mtu);
+	return 0;
+}
+
+static __noinline int icmp_answer(pkt_t *pkt, const struct bpvs_flow *f, const struct icmp_answer *a)
+{
+	bool v6 = f->af == BPVS_V6;
+	__u32 outer = (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct icmp_header);
+	__u32 most = v6 ? QUOTE_V6 : QUOTE_V4, quote = f->len < most ? f->len : most;
+	__u32 at = ETH_HLEN + outer - sizeof(struct icmp_header);
+	struct icmp_header *icmp;
+	__s64 sum;
+
+	/* Room in front moves the link header there too; it becomes the answer's after swapping. */
+	if (bpf_skb_change_tail(pkt, f->l3 + quote, 0) || bpf_skb_change_head(pkt, outer, 0))
+		return -1;
+	bpf_skb_pull_data(pkt, ETH_HLEN + outer + ETH_HLEN);
+	if (answer_headers(pkt, f, a, quote, outer))
+		return -1;
+	sum = bpvs_sum(pkt, at, sizeof(*icmp) + quote,
+		      v6 ? answer_pseudo(f, a, sizeof(*icmp) + quote) : 0);
+	if (sum < 0)
+		return -1;
+	icmp = pkt_at(pkt, at, sizeof(*icmp));
+	if (!icmp)
+		return -1;
+	icmp->check = (__u16)~csum_fold32((__u64)sum);
+	return (int)bpf_redirect(pkt->ifindex, 0);
+}
+
+static __always_inline enum bpvs_verdict answer(pkt_t *pkt, const struct bpvs_flow *f,
+						const struct icmp_answer *a, enum bpvs_verdict why,
+						int *act)
+{
+	/* Never about a later fragment, as the RFCs have it. */
+	if ((f->flags & FLOW_FRAG_LATER) || !icmp_allowed())
+		return BPVS_ICMP_LIMIT;
+	*act = icmp_answer(pkt, f, a);
+	return *act < 0 ? BPVS_WRITE : why;
+}
+
+static __always_inline enum bpvs_verdict answer_no_dest(pkt_t *pkt, struct bpvs_flow *f, int *act)
+{
+	struct icmp_answer a = {
+		.from = &f->daddr,
+		.type = f->af == BPVS_V4 ? ICMP4_DEST_UNREACH : ICMPV6_DEST_UNREACH,
+		.code = f->af == BPVS_V4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH,
+	};
+
+	return answer(pkt, f, &a, BPVS_NO_DEST, act);
+}
+
+static __always_inline enum bpvs_verdict answer_refused(pkt_t *pkt, struct bpvs_flow *f,
+							enum bpvs_verdict why,
+							const struct bpvs_addr *from, __u32 mtu,
+							int *act)
+{
+	struct icmp_answer a = { .from = from };
+	bool v4 = f->af == BPVS_V4;
+
+	if (why == BPVS_FRAG_DROP)
+		return why;
+	if (why == BPVS_TTL) {
+		a.type = v4 ? ICMP4_TIME_EXCEEDED : ICMPV6_TIME_EXCEED;
+	} else {
+		a.type = v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG;
+		a.code = v4 ? ICMP4_FRAG_NEEDED : 0;
+		a.mtu = (__u16)(!v4 && mtu < 1280 ? 1280 : mtu);
+	}
+	return answer(pkt, f, &a, why, act);
+}
+
+static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
+{
+	struct frag_key key = {
+		.saddr = f->saddr,
+		.daddr = f->daddr,
+		.id = f->frag_id,
+		.proto = f->proto,
+	};
+	struct frag_ports ports = { .sport = f->sport, .dport = f->dport }, *known;
+
+	if (!(f->flags & FLOW_FRAG_LATER)) {
+		bpf_map_update_elem(&bpvs_frags, &key, &ports, BPF_ANY);
+		return BPVS_GO_ON;
+	}
+	known = bpf_map_lookup_elem(&bpvs_frags, &key);
+	if (!known)
+		return BPVS_FRAGMENT;
+	f->sport = known->sport;
+	f->dport = known->dport;
+	return BPVS_GO_ON;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The connection table as the data path uses it; table.bpf.c has the functions, include/bpvs/conn.h
+ * the layout and the meaning of the word.
+ */
+#pragma once
+
+#include "dest.h"
+#include "flow.h"
+#include "hop.h"
+#include "maps.h"
+
+/*
+ * One direction's view of a flow: the client endpoint finds the slot, the peer is compared. By value,
+ * since global functions, which keep verification short, see no pointers in their arguments.
+ */
+struct conn_key {
+	struct bpvs_addr client;
+	struct bpvs_addr peer; /* virtual endpoint of a request, real server of a reply */
+	__be16 cport;
+	__be16 pport;
+	__u8 proto;
+	__u8 v6;
+	__u8 reply;
+	__u8 pad;
+	__u32 now;
+};
+
+/* The copy of a connection that its packet works with. */
+struct conn_hit {
+	__u64 word;
+	__u32 idx;
+	__u32 dest;
+	struct bpvs_addr to; /* NAT: the address that replaces the peer's */
+	__be16 to_port;
+	__u8 flags; /* BPVS_CONN_* */
+	__u8 pad;
+	__u32 nh;
+};
+
+/* A connection to be: the key of its requests, and what else it is made of. */
+struct conn_new {
+	struct conn_key key;
+	__be16 dport;
+	__u8 flags; /* BPVS_CONN_* */
+	__u8 pad;
+	struct bpvs_addr daddr;
+	__u32 dest;
+	__u32 timeout; /* clock units, until the first state is set */
+	__u32 home;
+};
+
+/*
+ * One packet at a time works on a CPU, and what its stages share beside the flow is too much for 512
+ * bytes of stack: the key, the connection to be, the key of a spilled one, the next hop.
+ */
+struct conn_scratch {
+	struct conn_new n;
+	struct bpvs_spill_key spill;
+	struct bpvs_hop hop;
+	struct bpf_fib_lookup fib;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct conn_scratch);
+} bpvs_scratch SEC(".maps") __weak;
+
+static __always_inline struct conn_scratch *conn_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&bpvs_scratch, &zero);
+}
+
+enum conn_insert {
+	CONN_INSERTED,
+	CONN_RIVAL, /* the flow is there: look it up */
+	CONN_FULL,
+};
+
+/* Find the connection of a packet: 1, and *ret is a consistent copy of it; or 0. */
+int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret);
+
+/* Insert a connection, against other CPUs that may be inserting the same flow: enum conn_insert. */
+int bpvs_conn_insert(struct conn_new *n);
+
+/* End the connection in a slot: 1, or 0 when `word` is not its word any more. */
+int bpvs_conn_kill(__u32 idx, __u64 word);
+
+static __always_inline struct bpvs_conn *conn_slot(__u32 idx)
+{
+	return bpf_map_lookup_elem(&bpvs_conns, &idx);
+}
+
+static __always_inline __u32 word_state(__u64 word)
+{
+	return (__u32)(word & BPVS_WORD_STATE_MASK) >> BPVS_WORD_STATE_SHIFT;
+}
+
+static __always_inline bool word_expired(__u64 word, __u32 now)
+{
+	return (__s32)(now - (__u32)(word >> BPVS_WORD_EXPIRY_SHIFT)) >= 0;
+}
+
+static __always_inline bool word_valid(__u64 word)
+{
+	return (word & BPVS_WORD_STATUS) == BPVS_SLOT_VALID;
+}
+
+static __always_inline bool word_same_gen(__u64 a, __u64 b)
+{
+	return !((a ^ b) & BPVS_WORD_GEN_MASK);
+}
+
+/* What a slot holds of an address: all of an IPv4 one, a digest of an IPv6 one. */
+static __always_inline __u32 conn_tag(const struct bpvs_addr *a, bool v6)
+{
+	if (!v6)
+		return a->w[3];
+	return (a->w[0] * 3 + a->w[1]) * 5 + a->w[2] * 0x9e3779b1U + a->w[3];
+}
+
+/*
+ * Multilinear hash of the client endpoint: for any two endpoints chosen without knowledge of the
+ * keys the chance of equal hashes is 2^-32. The last step only spreads neighbouring ports.
+ */
+static __always_inline __u32 conn_home(const struct bpvs_addr *c, __be16 port, __u8 proto, bool v6)
+{
+	__u64 h = ((__u64)c->w[3] + bpvs_ro.hash_key[0]) *
+		  (((__u32)port << 8 | proto) + bpvs_ro.hash_key[1]);
+
+	if (v6)
+		h += ((__u64)c->w[0] + bpvs_ro.hash_key[2]) * (c->w[1] + bpvs_ro.hash_key[3]) +
+		     ((__u64)c->w[2] + bpvs_ro.hash_key[4]) * bpvs_ro.hash_key[5];
+	h ^= h >> 32;
+	h *= 0x9e3779b97f4a7c15ULL;
+	return (__u32)(((h >> 32) * bpvs_ro.slots) >> 32);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A destination's counters, and the statistics that a packet moves. */
+#pragma once
+
+#include "maps.h"
+#include <bpvs/dest.h>
+
+/*
+ * Between the thresholds the flag keeps its value, so that a server does not flap. Whoever moves a
+ * counter calls this after; a race may leave the flag one connection late, as in IPVS.
+ */
+static __always_inline void dest_overload(struct bpvs_dest *d)
+{
+	__u32 upper = READ_ONCE(d->u_threshold), lower;
+	__s32 total;
+
+	if (likely(!upper))
+		return;
+	total = READ_ONCE(d->active) + READ_ONCE(d->inactive);
+	lower = READ_ONCE(d->l_threshold);
+	if (!lower)
+		lower = upper - upper / 4;
+	if (total >= (__s32)upper)
+		WRITE_ONCE(d->overload, 1);
+	else if (total < (__s32)lower)
+		WRITE_ONCE(d->overload, 0);
+}
+
+static __always_inline void dest_count(struct bpvs_dest *d, bool active, __s32 by)
+{
+	fetch_add(active ? &d->active : &d->inactive, by);
+	dest_overload(d);
+}
+
+/* A connection turned active or inactive. */
+static __always_inline void dest_move(struct bpvs_dest *d, bool active)
+{
+	fetch_add(active ? &d->active : &d->inactive, 1);
+	fetch_add(active ? &d->inactive : &d->active, -1);
+}
+
+static __always_inline void stats_in(__u32 index, __u32 bytes)
+{
+	struct bpvs_stats *s = bpf_map_lookup_elem(&bpvs_stats, &index);
+
+	if (!s)
+		return;
+	s->inpkts += 1;
+	s->inbytes += bytes;
+}
+
+static __always_inline void stats_out(__u32 index, __u32 bytes)
+{
+	struct bpvs_stats *s = bpf_map_lookup_elem(&bpvs_stats, &index);
+
+	if (!s)
+		return;
+	s->outpkts += 1;
+	s->outbytes += bytes;
+}
+
+static __always_inline void stats_conn(__u32 index)
+{
+	struct bpvs_stats *s = bpf_map_lookup_elem(&bpvs_stats, &index);
+
+	if (s)
+		s->conns += 1;
+}
+
+/* One packet of a connection whose destination is there: destination, service, total. */
+static __always_inline void account(const struct bpvs_dest *d, __u32 id, __u32 bytes, bool reply)
+{
+	if (reply) {
+		stats_out(BPVS_STATS_DEST(bpvs_ro.max_svc, id), bytes);
+		stats_out(BPVS_STATS_SVC(d->svc), bytes);
+		stats_out(BPVS_STATS_TOTAL, bytes);
+	} else {
+		stats_in(BPVS_STATS_DEST(bpvs_ro.max_svc, id), bytes);
+		stats_in(BPVS_STATS_SVC(d->svc), bytes);
+		stats_in(BPVS_STATS_TOTAL, bytes);
+	}
+}
+
+static __always_inline void account_conn(const struct bpvs_dest *d, __u32 id)
+{
+	stats_conn(BPVS_STATS_DEST(bpvs_ro.max_svc, id));
+	stats_conn(BPVS_STATS_SVC(d->svc));
+	stats_conn(BPVS_STATS_TOTAL);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What parsing leaves behind: the packet's addresses and where its headers are. */
+#pragma once
+
+#include "base.h"
+#include <bpvs/addr.h>
+
+#define FLOW_FRAG	0x01 /* a fragment */
+#define FLOW_FRAG_LATER 0x02 /* without the transport header; ports come from the first one */
+#define FLOW_DF		0x04 /* must not be fragmented by a router */
+#define FLOW_VLAN	0x08 /* one 802.1Q tag in front of the network header */
+#define FLOW_GSO	0x10 /* to be cut into segments later: no MTU applies */
+
+/* Bits of TCP's flag byte. */
+#define TH_FIN 0x01
+#define TH_SYN 0x02
+#define TH_RST 0x04
+#define TH_ACK 0x10
+
+struct bpvs_flow {
+	struct bpvs_addr saddr;
+	struct bpvs_addr daddr;
+	__be16 sport; /* 0 where the protocol has none */
+	__be16 dport;
+	__u8 proto;
+	__u8 af; /* enum bpvs_family */
+	__u8 flags;
+	__u8 tcp_flags;
+	__u16 l3;  /* offset of the network header */
+	__u16 l4;  /* offset of the transport header */
+	__u32 len; /* bytes from the network header on, as IPVS counts them */
+	__u32 frag_id;
+	__u8 ttl; /* or hop limit */
+	__u8 tos; /* or traffic class */
+	__be16 vlan;
+};
+
+static __always_inline bool addr_eq(const struct bpvs_addr *a, const struct bpvs_addr *b)
+{
+	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
+}
+
+static __always_inline void addr_map4(struct bpvs_addr *a, __be32 v4)
+{
+	a->d[0] = 0;
+	a->w[2] = bpf_htonl(0xffff);
+	a->w[3] = v4;
+}

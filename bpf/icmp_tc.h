@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ICMP errors about our connections. The packet inside tells the connection; it was on its way to
+ * whom the error now goes, so its source and destination are the reverse of a packet's from there.
+ *
+ *   from the client's side, about a reply:    inner VIP -> client, goes to the real server
+ *   from the real server's side, about a request (NAT): inner client -> RIP, goes to the client
+ *
+ * For NAT the outer address, the inner address and the inner port change. The inner transport
+ * checksum is left as it is, for IPVS leaves it, and often it is not quoted at all.
+ */
+#pragma once
+
+#include "pipeline.h"
+
+/* Not on the stack, which the pipeline's stages have filled (see struct conn_scratch). */
+struct icmp_scratch {
+	struct bpvs_flow in;
+	struct conn_hit hit;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct icmp_scratch);
+} bpvs_inner SEC(".maps");
+
+/* The packet inside an error: its flow, and where its headers are. */
+static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpvs_flow *f,
+						    struct bpvs_flow *in)
+{
+	__be16 *ports;
+
+	in->af = f->af;
+	in->l3 = f->l4 + sizeof(struct icmp_header);
+	if (f->af == BPVS_V4) {
+		struct iphdr *ip = pkt_at(pkt, in->l3, sizeof(*ip));
+
+		if (!ip || ip->version != 4 || ip->ihl < 5 ||
+		    (ip->frag_off & bpf_htons(IP_FRAG_OFFSET)))
+			return BPVS_ICMP_OTHER;
+		addr_map4(&in->saddr, ip->saddr);
+		addr_map4(&in->daddr, ip->daddr);
+		in->proto = ip->protocol;
+		in->l4 = in->l3 + ip->ihl * 4;
+	} else {
+		struct ipv6hdr *ip = pkt_at(pkt, in->l3, sizeof(*ip));
+
+		if (!ip || ip->version != 6)
+			return BPVS_ICMP_OTHER;
+		__builtin_memcpy(&in->saddr, &ip->saddr, sizeof(in->saddr));
+		__builtin_memcpy(&in->daddr, &ip->daddr, sizeof(in->daddr));
+		in->proto = ip->nexthdr;
+		in->l4 = in->l3 + sizeof(*ip);
+	}
+	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_UDP)
+		return BPVS_ICMP_OTHER;
+	ports = pkt_at(pkt, in->l4, 4);
+	if (!ports)
+		return BPVS_ICMP_OTHER;
+	in->sport = ports[0];
+	in->dport = ports[1];
+	return BPVS_GO_ON;
+}
+
+/* Inner header: the address at one end, its header checksum, the port. */
+static __always_inline int icmp_nat_inner(pkt_t *pkt, const struct bpvs_flow *in,
+					  const struct conn_hit *hit, bool out)
+{
+	__be16 *ports;
+
+	if (in->af == BPVS_V4) {
+		struct iphdr *ip = pkt_at(pkt, in->l3, sizeof(*ip));
+		__be32 *addr;
+
+		if (!ip)
+			return -1;
+		addr = out ? &ip->daddr : &ip->saddr;
+		ip->check = csum_update(ip->check, csum_diff32(*addr, hit->to.w[3]));
+		*addr = hit->to.w[3];
+	} else {
+		struct ipv6hdr *ip = pkt_at(pkt, in->l3, sizeof(*ip));
+
+		if (!ip)
+			return -1;
+		__builtin_memcpy(out ? &ip->daddr : &ip->saddr, &hit->to, sizeof(hit->to));
+	}
+	ports = pkt_at(pkt, in->l4, 4);
+	if (!ports)
+		return -1;
+	ports[out] = hit->to_port;
+	return 0;
+}
+
+/*
+ * ICMP's checksum covers the inner packet: the port shows in it; an IPv4 address does not, since the
+ * inner header checksum balances it; IPv6 has none, and a pseudo header with the outer address.
+ */
+static __noinline enum bpvs_verdict icmp_nat(pkt_t *pkt, const struct bpvs_flow *f,
+					     const struct bpvs_flow *in, const struct conn_hit *hit,
+					     bool out)
+{
+	const struct bpvs_addr *outer = out ? &f->saddr : &f->daddr;
+	const struct bpvs_addr *inner = out ? &in->daddr : &in->saddr;
+	__u32 diff = csum_diff16(out ? in->dport : in->sport, hit->to_port);
+	enum bpvs_verdict v;
+	struct icmp_header *icmp;
+
+	if (f->af == BPVS_V4) {
+		v = nat_ip4(pkt, f, hit->to.w[3], out);
+	} else {
+		diff += csum_diff_addr(outer, &hit->to) + csum_diff_addr(inner, &hit->to);
+		v = nat_ip6(pkt, f, &hit->to, out);
+	}
+	if (v != BPVS_GO_ON)
+		return v;
+	if (icmp_nat_inner(pkt, in, hit, out))
+		return BPVS_WRITE;
+	icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
+	if (!icmp)
+		return BPVS_WRITE;
+	icmp->check = csum_update(icmp->check, diff);
+	return BPVS_GO_ON;
+}
+
+static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct bpvs_flow *f,
+							struct icmp_scratch *i,
+							struct conn_scratch *x, int *act)
+{
+	struct conn_hit *hit = &i->hit;
+	struct bpvs_hop *hop = &x->hop;
+	__u32 fwd = hit->flags & BPVS_CONN_FWD;
+	struct bpvs_dest *d = dest_get(hit->dest);
+	struct hop_query q = { .now = x->n.key.now };
+	enum bpvs_verdict v;
+
+	if (!d)
+		return BPVS_BUG_MAP;
+	if (!(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
+		return BPVS_DEST_GONE;
+	if (fwd == BPVS_FWD_LOCAL)
+		return BPVS_LOCAL;
+	if (f->ttl <= 1)
+		return BPVS_ICMP_OTHER;
+	q.to = &d->addr;
+	q.v6 = d->af == BPVS_V6;
+	v = hop_get(pkt, &d->nh, &q, hop);
+	if (v != BPVS_GO_ON)
+		return v;
+	account(d, hit->dest, f->len, false);
+	if (fwd == BPVS_FWD_MASQ)
+		v = icmp_nat(pkt, f, &i->in, hit, false);
+	else if (fwd == BPVS_FWD_TUNNEL)
+		v = tun_wrap(pkt, f, d);
+	else
+		v = ttl_down(pkt, f);
+	if (v != BPVS_GO_ON)
+		return v;
+	*act = pkt_send(pkt, f, hop, fwd == BPVS_FWD_TUNNEL ? q.v6 : f->af == BPVS_V6);
+	return *act < 0 ? BPVS_WRITE : BPVS_ICMP_IN;
+}
+
+static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct bpvs_flow *f,
+							struct icmp_scratch *i,
+							struct conn_scratch *x, int *act)
+{
+	struct conn_hit *hit = &i->hit;
+	struct bpvs_hop *hop = &x->hop;
+	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6, .now = x->n.key.now };
+	struct bpvs_dest *d = dest_get(hit->dest);
+	enum bpvs_verdict v;
+
+	if (!d)
+		return BPVS_BUG_MAP;
+	if (f->ttl <= 1)
+		return BPVS_ICMP_OTHER;
+	v = hop_client(pkt, hit, &q, hop);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
+		account(d, hit->dest, f->len, true);
+	v = icmp_nat(pkt, f, &i->in, hit, true);
+	if (v != BPVS_GO_ON)
+		return v;
+	*act = pkt_send(pkt, f, hop, f->af == BPVS_V6);
+	return *act < 0 ? BPVS_WRITE : BPVS_ICMP_OUT;
+}
+
+static __noinline enum bpvs_verdict icmp_error(pkt_t *pkt, struct bpvs_flow *f, __u32 now, int *act)
+{
+	struct conn_scratch *x = conn_scratch();
+	struct icmp_scratch *i;
+	enum bpvs_verdict v;
+	__u32 zero = 0;
+
+	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
+	if (!x || !i)
+		return BPVS_BUG_MAP;
+	v = icmp_inner(pkt, f, &i->in);
+	if (v != BPVS_GO_ON)
+		return v;
+	/* The inner packet went to the client when it is a reply: then it keys as a reply of the VIP. */
+	key_reply(&x->n.key, &i->in, now);
+	x->n.key.reply = 0;
+	if (bpvs_conn_find(&x->n.key, &i->hit))
+		return icmp_to_server(pkt, f, i, x, act);
+	/* And when it is a request, changed by NAT, its destination is the real server. */
+	key_request(&x->n.key, &i->in, now);
+	x->n.key.reply = 1;
+	if (bpvs_conn_find(&x->n.key, &i->hit) && (i->hit.flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ)
+		return icmp_to_client(pkt, f, i, x, act);
+	return BPVS_ICMP_OTHER;
+}
+
+static __always_inline enum bpvs_verdict icmp_related(pkt_t *pkt, struct bpvs_flow *f, __u32 now,
+						      int *act)
+{
+	struct icmp_header *icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
+
+	if (!icmp || (f->flags & FLOW_FRAG) || !icmp_is_error(f->af, icmp->type))
+		return BPVS_ICMP_OTHER;
+	return icmp_error(pkt, f, now, act);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps, once: each unit that includes this gets weak definitions, which the linker merges.
+ * Sizes of 1 are set by the engine before loading. Who writes what: DESIGN.md, "Maps".
+ */
+#pragma once
+
+#include "base.h"
+#include <bpvs/abi_assert.h>
+#include <bpvs/reason.h>
+
+#define BPVS_ARRAY(map, val, flags)                                                                \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(max_entries, 1);                                                            \
+		__uint(map_flags, flags);                                                          \
+		__type(key, __u32);                                                                \
+		__type(value, val);                                                                \
+	} map SEC(".maps") __weak
+
+#define BPVS_PERCPU(map, val)                                                                      \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                           \
+		__uint(max_entries, 1);                                                            \
+		__type(key, __u32);                                                                \
+		__type(value, val);                                                                \
+	} map SEC(".maps") __weak
+
+BPVS_ARRAY(bpvs_conns, struct bpvs_conn, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_conns6, struct bpvs_conn6, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_svcs, struct bpvs_svc, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_dests, struct bpvs_dest, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_lists, struct bpvs_list_entry, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_rates, struct bpvs_rate, BPF_F_MMAPABLE);
+BPVS_PERCPU(bpvs_stats, struct bpvs_stats);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BPVS_DEVS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct bpvs_dev);
+} bpvs_devs SEC(".maps") __weak;
+
+#define BPVS_NEXTHOPS 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BPVS_NEXTHOPS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct bpvs_nexthop);
+} bpvs_nexthops SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, BPVS_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} bpvs_counters SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct bpvs_svc_key);
+	__type(value, __u32);
+} bpvs_svc_ids SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct bpvs_spill_key);
+	__type(value, __u32);
+} bpvs_spill SEC(".maps") __weak;
+
+/* Fragments whose ports are known from the first one. */
+struct frag_key {
+	struct bpvs_addr saddr;
+	struct bpvs_addr daddr;
+	__u32 id;
+	__u32 proto;
+};
+
+struct frag_ports {
+	__be16 sport;
+	__be16 dport;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct frag_key);
+	__type(value, struct frag_ports);
+} bpvs_frags SEC(".maps") __weak;
+
+const volatile struct bpvs_rodata bpvs_ro SEC(".rodata") __weak;
+struct bpvs_config bpvs_cfg SEC(".data.cfg") __weak;
+struct bpvs_filter bpvs_filter SEC(".data.filter") __weak;
+
+/* A counter of a reason or an event. */
+static __always_inline void count(__u32 which)
+{
+	__u64 *n = bpf_map_lookup_elem(&bpvs_counters, &which);
+
+	if (n)
+		*n += 1;
+}
+
+/* The clock that connections and next hops are stamped with (struct bpvs_rodata). */
+static __always_inline __u32 clock_now(void)
+{
+	return (__u32)(bpf_jiffies64() >> bpvs_ro.clock_shift);
+}
+
+static __always_inline struct bpvs_dest *dest_get(__u32 id)
+{
+	return bpf_map_lookup_elem(&bpvs_dests, &id);
+}
+
+static __always_inline struct bpvs_svc *svc_get(__u32 id)
+{
+	return bpf_map_lookup_elem(&bpvs_svcs, &id);
+}

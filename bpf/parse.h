@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From bytes to a flow. Every read is checked; nothing here writes to the packet. */
+#pragma once
+
+#include "flow.h"
+#include <linux/icmpv6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+/* <linux/icmp.h> draws in the C library, which has no BPF flavour; these are all that is needed. */
+#define ICMP4_DEST_UNREACH  3
+#define ICMP4_SOURCE_QUENCH 4
+#define ICMP4_TIME_EXCEEDED 11
+#define ICMP4_PORT_UNREACH  3
+#define ICMP4_FRAG_NEEDED   4
+
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+	__sum16 check;
+	__be16 unused;
+	__be16 mtu; /* ICMPv6 has 32 bits of it, from `unused` on */
+};
+
+#define IP_FRAG_OFFSET 0x1fff
+#define IP_FRAG_MORE   0x2000
+#define IP_FRAG_DF     0x4000
+
+/* IPv6 extension headers walked before giving up. */
+#define EXT_HEADERS 6
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 proto;
+};
+
+struct ext_header {
+	__u8 next;
+	__u8 len; /* in 8 bytes, less one */
+};
+
+struct frag_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 off; /* 13 bits offset, 2 reserved, 1 more */
+	__be32 id;
+};
+
+static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow *f)
+{
+	struct ethhdr *eth = pkt_at(pkt, 0, sizeof(*eth));
+	struct vlan_tag *tag;
+	__be16 proto;
+
+	if (!eth)
+		return BPVS_SHORT;
+	proto = eth->h_proto;
+	f->l3 = sizeof(*eth);
+	if (proto == bpf_htons(ETH_P_8021Q)) {
+		tag = pkt_at(pkt, sizeof(*eth), sizeof(*tag));
+		if (!tag)
+			return BPVS_SHORT;
+		proto = tag->proto;
+		f->vlan = tag->tci;
+		f->flags |= FLOW_VLAN;
+		f->l3 += sizeof(*tag);
+	}
+	if (proto == bpf_htons(ETH_P_IP))
+		f->af = BPVS_V4;
+	else if (proto == bpf_htons(ETH_P_IPV6))
+		f->af = BPVS_V6;
+	else
+		return BPVS_NOT_IP;
+	return BPVS_GO_ON;
+}
+
+static __always_inline enum bpvs_verdict parse_ip4(pkt_t *pkt, struct bpvs_flow *f)
+{
+	struct iphdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+	__u16 frag, len;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return BPVS_SHORT;
+	len = bpf_ntohs(ip->tot_len);
+	f->len = pkt_l3_len(pkt, f->l3, len);
+	if (f->len < ip->ihl * 4U)
+		return BPVS_SHORT;
+	addr_map4(&f->saddr, ip->saddr);
+	addr_map4(&f->daddr, ip->daddr);
+	f->proto = ip->protocol;
+	f->ttl = ip->ttl;
+	f->tos = ip->tos;
+	f->l4 = f->l3 + ip->ihl * 4;
+	frag = bpf_ntohs(ip->frag_off);
+	if (frag & IP_FRAG_DF)
+		f->flags |= FLOW_DF;
+	if (unlikely(frag & (IP_FRAG_MORE | IP_FRAG_OFFSET))) {
+		f->flags |= FLOW_FRAG;
+		if (frag & IP_FRAG_OFFSET)
+			f->flags |= FLOW_FRAG_LATER;
+		f->frag_id = ip->id;
+	}
+	return BPVS_GO_ON;
+}
+
+static __always_inline enum bpvs_verdict parse_ext6(pkt_t *pkt, struct bpvs_flow *f)
+{
+	struct frag_header *frag;
+	struct ext_header *ext;
+	int i;
+
+	for (i = 0; i < EXT_HEADERS; i++) {
+		switch (f->proto) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+			ext = pkt_at(pkt, f->l4, sizeof(*ext));
+			if (!ext)
+				return BPVS_SHORT;
+			f->proto = ext->next;
+			f->l4 += (ext->len + 1) * 8;
+			break;
+		case IPPROTO_FRAGMENT:
+			frag = pkt_at(pkt, f->l4, sizeof(*frag));
+			if (!frag)
+				return BPVS_SHORT;
+			f->proto = frag->next;
+			f->l4 += sizeof(*frag);
+			f->frag_id = frag->id;
+			f->flags |= FLOW_FRAG;
+			if (frag->off & bpf_htons(0xfff8)) {
+				f->flags |= FLOW_FRAG_LATER;
+				return BPVS_GO_ON;
+			}
+			break;
+		default:
+			return BPVS_GO_ON;
+		}
+		if (f->l4 > 0x300)
+			return BPVS_SHORT;
+	}
+	return BPVS_SHORT;
+}
+
+static __always_inline enum bpvs_verdict parse_ip6(pkt_t *pkt, struct bpvs_flow *f)
+{
+	struct ipv6hdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+
+	if (!ip || ip->version != 6)
+		return BPVS_SHORT;
+	f->len = pkt_l3_len(pkt, f->l3, bpf_ntohs(ip->payload_len) + sizeof(*ip));
+	__builtin_memcpy(&f->saddr, &ip->saddr, sizeof(f->saddr));
+	__builtin_memcpy(&f->daddr, &ip->daddr, sizeof(f->daddr));
+	f->proto = ip->nexthdr;
+	f->ttl = ip->hop_limit;
+	f->tos = (__u8)(ip->priority << 4 | ip->flow_lbl[0] >> 4);
+	f->l4 = f->l3 + sizeof(*ip);
+	f->flags |= FLOW_DF;
+	if (likely(f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP))
+		return BPVS_GO_ON;
+	return parse_ext6(pkt, f);
+}
+
+/* Ports and flags; for anything but TCP and UDP the caller decides by f->proto. */
+static __always_inline enum bpvs_verdict parse_l4(pkt_t *pkt, struct bpvs_flow *f)
+{
+	if (f->flags & FLOW_FRAG_LATER)
+		return BPVS_GO_ON;
+	if (f->proto == IPPROTO_TCP) {
+		struct tcphdr *th = pkt_at(pkt, f->l4, sizeof(*th));
+
+		if (!th)
+			return BPVS_SHORT;
+		f->sport = th->source;
+		f->dport = th->dest;
+		f->tcp_flags = ((__u8 *)th)[13];
+	} else if (f->proto == IPPROTO_UDP) {
+		struct udphdr *uh = pkt_at(pkt, f->l4, sizeof(*uh));
+
+		if (!uh)
+			return BPVS_SHORT;
+		f->sport = uh->source;
+		f->dport = uh->dest;
+	} else {
+		return BPVS_PROTO;
+	}
+	return BPVS_GO_ON;
+}
+
+/* The types that are about another packet and that IPVS relates to a connection. */
+static __always_inline bool icmp_is_error(__u8 af, __u8 type)
+{
+	if (af == BPVS_V6)
+		return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
+	return type == ICMP4_DEST_UNREACH || type == ICMP4_SOURCE_QUENCH ||
+	       type == ICMP4_TIME_EXCEEDED;
+}

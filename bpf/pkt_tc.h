@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The packet as TC sees it (see pkt_xdp.h): a socket buffer, which can do all that XDP cannot. */
+#pragma once
+
+#include "csum.h"
+#include "flow.h"
+#include "hop.h"
+#include "maps.h"
+#include <linux/pkt_cls.h>
+#include <linux/udp.h>
+
+typedef struct __sk_buff pkt_t;
+
+enum { PKT_COMPLETE = 1 };
+
+/* UNSPEC lets other filters on the device have their say. */
+enum { PKT_PASS = TC_ACT_UNSPEC, PKT_DROP = TC_ACT_SHOT };
+
+/* Link header, tag, IP header with options or a few extension headers, transport header. */
+#define PKT_HEADERS 160
+
+/* A piece of a packet that is summed; bpf_csum_diff() takes at most 512 bytes. */
+#define PKT_PIECE 256
+
+struct pkt_piece {
+	__u8 bytes[PKT_PIECE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pkt_piece);
+} bpvs_piece SEC(".maps");
+
+static __always_inline void *pkt_data(const pkt_t *pkt)
+{
+	return CTX_POINTER(pkt, data);
+}
+
+static __always_inline void *pkt_end(const pkt_t *pkt)
+{
+	return CTX_POINTER(pkt, data_end);
+}
+
+static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
+{
+	void *p = pkt_data(pkt) + (off & 0x3ff);
+
+	return p + len > pkt_end(pkt) ? NULL : p;
+}
+
+static __always_inline void pkt_prepare(pkt_t *pkt)
+{
+	__u32 want = pkt->len < PKT_HEADERS ? pkt->len : PKT_HEADERS;
+
+	if (unlikely(pkt_data(pkt) + want > pkt_end(pkt)))
+		bpf_skb_pull_data(pkt, want);
+}
+
+/* A tagged frame goes on to its VLAN device, where this program sees it without the tag. */
+static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
+{
+	return pkt->vlan_present;
+}
+
+static __always_inline bool pkt_for_host(const pkt_t *pkt, const struct ethhdr *eth)
+{
+	(void)eth;
+	return pkt->pkt_type == 0; /* PACKET_HOST */
+}
+
+static __always_inline __u32 pkt_l3_len(const pkt_t *pkt, __u32 l3, __u32 header_len)
+{
+	/* A buffer that will be cut into segments has one header for all of them. */
+	return pkt->gso_size ? pkt->len - l3 : header_len;
+}
+
+static __always_inline bool pkt_is_gso(const pkt_t *pkt)
+{
+	return pkt->gso_size;
+}
+
+static __always_inline int pkt_csum_l4(pkt_t *pkt, __u32 off, __u32 pseudo, __u32 ports, bool udp)
+{
+	__u64 mark = udp ? BPF_F_MARK_MANGLED_0 : 0;
+
+	/* The helper knows checksums that the device still has to complete. */
+	if (bpf_l4_csum_replace(pkt, off, 0, pseudo, BPF_F_PSEUDO_HDR | mark))
+		return -1;
+	return (int)bpf_l4_csum_replace(pkt, off, 0, ports, mark);
+}
+
+/*
+ * The sum of the first at most PKT_PIECE of `len` bytes at `off`, added to `sum`; negative on failure.
+ * Global, as is the next: the verifier shall not follow 256 rounds of it at each call.
+ */
+__noinline __s64 bpvs_sum_piece(struct __sk_buff *pkt, __u32 off, __u32 len, __u32 sum)
+{
+	struct pkt_piece *piece;
+	__u32 zero = 0;
+
+	piece = bpf_map_lookup_elem(&bpvs_piece, &zero);
+	if (!piece || !len)
+		return -1;
+	if (len >= PKT_PIECE) {
+		if (bpf_skb_load_bytes(pkt, off, piece, PKT_PIECE))
+			return -1;
+	} else {
+		__builtin_memset(piece, 0, sizeof(*piece));
+		if (bpf_skb_load_bytes(pkt, off, piece, len))
+			return -1;
+	}
+	return (__u32)bpf_csum_diff(NULL, 0, (void *)piece, PKT_PIECE, sum);
+}
+
+/* The sum of `len` bytes at `off`, added to `sum`; negative on failure. */
+__noinline __s64 bpvs_sum(struct __sk_buff *pkt, __u32 off, __u32 len, __u32 sum)
+{
+	__s64 s = sum;
+	__u32 i, at;
+
+	for (i = 0; i < 65536 / PKT_PIECE; i++) {
+		at = i * PKT_PIECE;
+		if (at >= len)
+			return s;
+		s = bpvs_sum_piece(pkt, off + at, len - at, (__u32)s);
+		if (s < 0)
+			return s;
+	}
+	return -1;
+}
+
+/* UDP without checksum gets one, over the datagram as it is now. */
+static __always_inline enum bpvs_verdict pkt_udp_csum(pkt_t *pkt, const struct bpvs_flow *f,
+						      const struct bpvs_addr *src,
+						      const struct bpvs_addr *dst)
+{
+	__u32 len = f->len - (f->l4 - f->l3);
+	__u64 pseudo = bpf_htons((__u16)len) + bpf_htons(IPPROTO_UDP);
+	struct udphdr *uh;
+	__s64 sum;
+	__u16 check;
+	int i;
+
+	for (i = f->af == BPVS_V4 ? 3 : 0; i < 4; i++)
+		pseudo += (__u64)src->w[i & 3] + dst->w[i & 3];
+	sum = bpvs_sum(pkt, f->l4, len, csum_fold32(pseudo));
+	if (sum < 0)
+		return BPVS_WRITE;
+	check = (__u16)~csum_fold32((__u64)sum);
+	uh = pkt_at(pkt, f->l4, sizeof(*uh));
+	if (!uh)
+		return BPVS_WRITE;
+	uh->check = check ? check : 0xffff;
+	return BPVS_GO_ON;
+}
+
+static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flow *f, __u32 len,
+						     bool outer6)
+{
+	__u64 flags = outer6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+
+	/* TCP's segments shrink to make room; the size of a UDP batch's datagrams is not ours. */
+	if (f->proto == IPPROTO_UDP)
+		flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
+	return bpf_skb_adjust_room(pkt, (int)len, BPF_ADJ_ROOM_MAC, flags) ? BPVS_WRITE : BPVS_GO_ON;
+}
+
+static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
+				    const struct bpvs_hop *hop, bool v6)
+{
+	struct bpf_redir_neigh nh = {};
+	struct ethhdr *eth;
+
+	(void)f;
+	eth = pkt_at(pkt, 0, sizeof(*eth));
+	if (!eth)
+		return -1;
+	eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	if (!hop->resolve) {
+		*(__u32 *)eth->h_dest = (__u32)hop->dst;
+		*(__u16 *)(eth->h_dest + 4) = (__u16)(hop->dst >> 32);
+		*(__u32 *)eth->h_source = (__u32)hop->src;
+		*(__u16 *)(eth->h_source + 4) = (__u16)(hop->src >> 32);
+		return (int)bpf_redirect(hop->ifindex, 0);
+	}
+	if (hop->gateway_af == BPVS_V6) {
+		nh.nh_family = 10; /* AF_INET6 */
+		__builtin_memcpy(nh.ipv6_nh, &hop->gateway, sizeof(nh.ipv6_nh));
+	} else {
+		nh.nh_family = 2; /* AF_INET */
+		nh.ipv4_nh = hop->gateway.w[3];
+	}
+	return (int)bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The packet as XDP sees it. pkt_xdp.h and pkt_tc.h define the same functions, each over its own
+ * context type; what this hook cannot do is answered by the verdict that hands the packet to TC.
+ */
+#pragma once
+
+#include "csum.h"
+#include "flow.h"
+#include "hop.h"
+#include "maps.h"
+
+typedef struct xdp_md pkt_t;
+
+/* Does this hook finish every packet? XDP leaves what is rare or needs the stack to TC. */
+enum { PKT_COMPLETE = 0 };
+
+enum { PKT_PASS = XDP_PASS, PKT_DROP = XDP_DROP };
+
+static __always_inline void *pkt_data(const pkt_t *pkt)
+{
+	return CTX_POINTER(pkt, data);
+}
+
+static __always_inline void *pkt_end(const pkt_t *pkt)
+{
+	return CTX_POINTER(pkt, data_end);
+}
+
+/* `len` bytes at `off`, or NULL where the packet has not so many. */
+static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
+{
+	void *p = pkt_data(pkt) + (off & 0x3ff);
+
+	return p + len > pkt_end(pkt) ? NULL : p;
+}
+
+/* Make the headers directly readable. */
+static __always_inline void pkt_prepare(pkt_t *pkt)
+{
+	(void)pkt;
+}
+
+/* A tag that the device took off the frame: XDP sees tags in the frame only. */
+static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
+{
+	(void)pkt;
+	return false;
+}
+
+/* Is the frame for this host? Where the device or its address is not known, TC decides. */
+static __always_inline bool pkt_for_host(const pkt_t *pkt, const struct ethhdr *eth)
+{
+	__u32 ifindex = pkt->ingress_ifindex, i = ifindex % BPVS_DEVS;
+	struct bpvs_dev *dev = bpf_map_lookup_elem(&bpvs_devs, &i);
+
+	return dev && dev->ifindex == ifindex &&
+	       *(__u32 *)eth->h_dest == *(__u32 *)dev->mac &&
+	       *(__u16 *)(eth->h_dest + 4) == *(__u16 *)(dev->mac + 4);
+}
+
+/* Length from the network header on: the frame may be padded, so the header's word counts. */
+static __always_inline __u32 pkt_l3_len(const pkt_t *pkt, __u32 l3, __u32 header_len)
+{
+	(void)pkt;
+	(void)l3;
+	return header_len;
+}
+
+static __always_inline bool pkt_is_gso(const pkt_t *pkt)
+{
+	(void)pkt;
+	return false;
+}
+
+/*
+ * Adjust a transport checksum: `pseudo` is the change of the pseudo header, `ports` that of the
+ * rest; both as csum_diff_*() give them. A UDP checksum that becomes 0 is written as all ones.
+ */
+static __always_inline int pkt_csum_l4(pkt_t *pkt, __u32 off, __u32 pseudo, __u32 ports, bool udp)
+{
+	__sum16 *sum = pkt_at(pkt, off, sizeof(*sum));
+
+	if (!sum)
+		return -1;
+	*sum = csum_update(*sum, pseudo + ports);
+	if (udp && !*sum)
+		*sum = 0xffff;
+	return 0;
+}
+
+/* UDP without checksum: the whole datagram has to be summed, which is TC's. */
+static __always_inline enum bpvs_verdict pkt_udp_csum(pkt_t *pkt, const struct bpvs_flow *f,
+						      const struct bpvs_addr *src,
+						      const struct bpvs_addr *dst)
+{
+	(void)pkt, (void)f, (void)src, (void)dst;
+	return BPVS_UP_CSUM;
+}
+
+/*
+ * Room for an outer header of `len` bytes (20 or 40) in front of the network header. Afterwards it
+ * starts behind an untagged link header, whose bytes are undefined until pkt_send() writes them.
+ */
+static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flow *f, __u32 len,
+						     bool outer6)
+{
+	int grow = (int)len + ETH_HLEN - f->l3;
+
+	(void)outer6;
+	if (bpf_xdp_adjust_head(pkt, -grow))
+		return BPVS_UP_ROOM;
+	f->l3 = ETH_HLEN;
+	f->flags &= ~FLOW_VLAN;
+	return BPVS_GO_ON;
+}
+
+/* Write the link header for the next hop and send. The tag of the way in is replaced by hop->vlan. */
+static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
+				    const struct bpvs_hop *hop, bool v6)
+{
+	bool tagged = f->flags & FLOW_VLAN, tag = hop->vlan;
+	struct ethhdr *eth;
+	__be16 *proto;
+
+	if (unlikely(tagged != tag) && bpf_xdp_adjust_head(pkt, tagged ? 4 : -4))
+		return -1;
+	eth = pkt_at(pkt, 0, sizeof(*eth) + 4);
+	if (!eth)
+		return -1;
+	*(__u32 *)eth->h_dest = (__u32)hop->dst;
+	*(__u16 *)(eth->h_dest + 4) = (__u16)(hop->dst >> 32);
+	*(__u32 *)eth->h_source = (__u32)hop->src;
+	*(__u16 *)(eth->h_source + 4) = (__u16)(hop->src >> 32);
+	proto = (void *)eth + offsetof(struct ethhdr, h_proto);
+	if (unlikely(tag)) {
+		proto[0] = bpf_htons(ETH_P_8021Q);
+		proto[1] = hop->vlan;
+		proto += 2;
+	}
+	*proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	if (hop->lower == pkt->ingress_ifindex)
+		return XDP_TX;
+	return (int)bpf_redirect(hop->lower, 0);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From a flow without a connection to one with: service, scheduler, insertion. */
+#pragma once
+
+#include "conn.h"
+#include "sched/sched.h"
+
+/* A connection lives this long, s, until its first state is set. */
+#define CONN_FIRST_TIMEOUT 3
+
+static __always_inline struct bpvs_svc *svc_find(const struct bpvs_flow *f)
+{
+	struct bpvs_svc_key key = {
+		.addr = f->daddr,
+		.port = f->dport,
+		.proto = f->proto,
+		.af = f->af,
+	};
+	__u32 *id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
+
+	return id ? svc_get(*id) : NULL;
+}
+
+static __always_inline __u32 sched_run(struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	switch (READ_ONCE(svc->sched)) {
+#define BPVS_SCHED(id, name)                                                                       \
+	case BPVS_SCHED_##id:                                                                      \
+		return (__u32)bpvs_sched_##name(svc, f);
+#include <bpvs/sched.def>
+#undef BPVS_SCHED
+	}
+	return 0;
+}
+
+/* May a packet without a connection start one? */
+static __always_inline bool may_start(const struct bpvs_flow *f)
+{
+	if (f->flags & FLOW_FRAG_LATER)
+		return false;
+	if (f->proto != IPPROTO_TCP)
+		return true;
+	if (f->tcp_flags & TH_RST)
+		return false;
+	return (f->tcp_flags & TH_SYN) || READ_ONCE(bpvs_cfg.sloppy_tcp);
+}
+
+/*
+ * The table has no room. The client endpoint's hash names a destination, the same for each packet
+ * of the flow as long as the list stays, and no connection is made.
+ */
+static __always_inline __u32 choose_stateless(struct bpvs_svc *svc, const struct bpvs_flow *f,
+					      __u32 now)
+{
+	__u32 home = conn_home(&f->saddr, f->sport, f->proto, f->af == BPVS_V6), i;
+	struct sched_list l = sched_list(svc);
+
+	count(BPVS_EV_CONN_FULL);
+	WRITE_ONCE(bpvs_cfg.full_until, now + 2 * bpvs_ro.clock_hz);
+	if (!l.len)
+		return 0;
+	for (i = 0; i < 16; i++) {
+		struct bpvs_list_entry e = sched_entry(l, (home + i) % l.len);
+
+		if (e.weight > 0)
+			return e.dest;
+	}
+	return 0;
+}
+
+static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_dest *d, __u32 id)
+{
+	n->daddr = d->addr;
+	n->dport = d->port ? d->port : n->key.pport;
+	n->flags = d->fwd | (n->key.v6 ? BPVS_CONN_V6 : 0);
+	n->dest = id;
+	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
+}
+
+/* The hit of a flow that has no slot: nothing will find index ~0. */
+static __always_inline void hit_stateless(struct conn_hit *hit, const struct conn_new *n)
+{
+	hit->idx = ~0U;
+	hit->word = 0;
+	hit->dest = n->dest;
+	hit->to = n->daddr;
+	hit->to_port = n->dport;
+	hit->flags = n->flags;
+	hit->nh = 0;
+}
+
+/* Give the flow, whose key is in `n`, a connection, or say why it has none. */
+static __noinline enum bpvs_verdict schedule(const struct bpvs_flow *f, struct conn_new *n,
+					     struct conn_hit *hit)
+{
+	struct bpvs_svc *svc = svc_find(f);
+	struct bpvs_dest *d;
+	__u32 id;
+	int r;
+
+	if (!svc)
+		return BPVS_NO_SERVICE;
+	if (!may_start(f))
+		return BPVS_NO_CONN;
+	id = sched_run(svc, f);
+	d = dest_get(id);
+	if (!id || !d)
+		return BPVS_NO_DEST;
+	conn_new_fill(n, d, id);
+	r = bpvs_conn_insert(n);
+	if (r == CONN_INSERTED)
+		account_conn(d, id);
+	if (r != CONN_FULL && bpvs_conn_find(&n->key, hit))
+		return BPVS_GO_ON;
+	id = choose_stateless(svc, f, n->key.now);
+	d = dest_get(id);
+	if (!id || !d)
+		return BPVS_TABLE_FULL;
+	conn_new_fill(n, d, id);
+	hit_stateless(hit, n);
+	return BPVS_GO_ON;
+}
+
+/*
+ * A reply without a connection while the table is, or just was, full: the real server's endpoint
+ * tells the service when one service has it as a NAT destination (bpvs_svc_ids holds those too).
+ */
+static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now,
+					    struct conn_hit *hit)
+{
+	struct bpvs_svc_key key = {
+		.addr = f->saddr,
+		.port = f->sport,
+		.proto = f->proto,
+		.af = f->af | BPVS_KEY_RIP,
+	};
+	struct bpvs_dest *d;
+	struct bpvs_svc *svc;
+	__u32 *id;
+
+	if (likely((__s32)(READ_ONCE(bpvs_cfg.full_until) - now) <= 0))
+		return false;
+	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
+	d = id ? dest_get(*id) : NULL;
+	svc = d ? svc_get(d->svc) : NULL;
+	if (!svc)
+		return false;
+	hit->idx = ~0U;
+	hit->word = 0;
+	hit->dest = *id;
+	hit->to = svc->key.addr;
+	hit->to_port = svc->key.port;
+	hit->flags = BPVS_FWD_MASQ;
+	hit->nh = 0;
+	return true;
+}

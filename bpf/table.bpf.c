@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The connection table (include/bpvs/conn.h tells its layout and the meaning of the word).
+ *
+ * Reading: hop word of the home, then each slot it names: word VALID, key, not expired, copy what is
+ * needed, word again with the same generation. Only the copy is used afterwards.
+ *
+ * Every transition is a compare-and-swap of the whole word. On x86 stores are not reordered with
+ * stores nor loads with loads, so compiler barriers suffice between the fields and the word; the
+ * value-returning atomics order fully on every CPU.
+ *
+ * What a loop calls is a global function: the verifier looks at it once, not once a round.
+ */
+#include "conn.h"
+
+/* Overflow slots tried before the table counts as full; one home may not have more spilled. */
+#define SPILL_TRIES	16
+#define SPILL_OF_A_HOME 64
+
+#define EEXIST 17
+
+static __always_inline bool conn6_matches(__u32 idx, const struct conn_key *k)
+{
+	struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
+
+	return c6 && addr_eq(&c6->caddr, &k->client) &&
+	       addr_eq(k->reply ? &c6->daddr : &c6->vaddr, &k->peer);
+}
+
+static __always_inline bool conn_matches(const struct bpvs_conn *c, __u32 idx,
+					 const struct conn_key *k)
+{
+	__u32 c_peer = k->reply ? c->daddr : c->vaddr;
+	__be16 c_pport = k->reply ? c->dport : c->vport;
+
+	if (c->cport != k->cport || c_pport != k->pport || c->proto != k->proto ||
+	    c->caddr != conn_tag(&k->client, k->v6) || c_peer != conn_tag(&k->peer, k->v6))
+		return false;
+	if (likely(!k->v6))
+		return !(c->flags & BPVS_CONN_V6);
+	return (c->flags & BPVS_CONN_V6) && conn6_matches(idx, k);
+}
+
+/* Copy a matching slot; false when it changed meanwhile. */
+static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx, const struct conn_key *k,
+				      __u64 word, struct conn_hit *ret)
+{
+	ret->idx = idx;
+	ret->dest = c->dest;
+	ret->flags = c->flags;
+	ret->nh = c->nh;
+	ret->to_port = k->reply ? c->vport : c->dport;
+	if (likely(!k->v6)) {
+		addr_map4(&ret->to, k->reply ? c->vaddr : c->daddr);
+	} else {
+		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
+
+		if (!c6)
+			return false;
+		ret->to = k->reply ? c6->vaddr : c6->daddr;
+	}
+	barrier();
+	ret->word = READ_ONCE(c->word);
+	return word_valid(ret->word) && word_same_gen(ret->word, word);
+}
+
+/* Is the flow's connection in this slot? */
+__noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hit *ret)
+{
+	struct bpvs_conn *c;
+	__u64 word;
+
+	if (!k || !ret)
+		return 0;
+	c = conn_slot(idx);
+	if (!c)
+		return 0;
+	word = READ_ONCE(c->word);
+	barrier();
+	return word_valid(word) && conn_matches(c, idx, k) && !word_expired(word, k->now) &&
+	       conn_copy(c, idx, k, word, ret);
+}
+
+static __always_inline void spill_key(struct bpvs_spill_key *s, const struct bpvs_addr *client,
+				      const struct bpvs_addr *peer, __be16 cport, __be16 pport,
+				      __u8 proto, bool reply)
+{
+	s->caddr = *client;
+	s->peer = *peer;
+	s->cport = cport;
+	s->pport = pport;
+	s->proto = proto;
+	s->reply = reply;
+	s->zero = 0;
+}
+
+/* Index of the overflow slot that a flow has, or 0 (slot 0 is a home). */
+static __always_inline __u32 spill_find(const struct conn_key *k)
+{
+	struct conn_scratch *x = conn_scratch();
+	__u32 *idx;
+
+	if (!x)
+		return 0;
+	spill_key(&x->spill, &k->client, &k->peer, k->cport, k->pport, k->proto, k->reply);
+	idx = bpf_map_lookup_elem(&bpvs_spill, &x->spill);
+	return idx ? *idx : 0;
+}
+
+__noinline int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret)
+{
+	__u32 home, bits, d, idx;
+	struct bpvs_conn *h;
+	__u64 hop;
+
+	if (!k || !ret)
+		return 0;
+	home = conn_home(&k->client, k->cport, k->proto, k->v6);
+	h = conn_slot(home);
+	if (!h)
+		return 0;
+	hop = READ_ONCE(h->hop);
+	bits = (__u32)hop;
+	/* Most homes hold one entry and most entries sit in their home. */
+	for (d = 0; d < BPVS_CONN_WINDOW; d++) {
+		if (!(bits >> d))
+			break;
+		if ((bits >> d & 1) && bpvs_conn_try(home + d, k, ret))
+			return 1;
+	}
+	if (likely(!(hop >> 32)))
+		return 0;
+	idx = spill_find(k);
+	return idx && bpvs_conn_try(idx, k, ret);
+}
+
+/* Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. */
+static __always_inline void conn_unlink(__u32 idx, const struct bpvs_conn *c)
+{
+	struct bpvs_conn *h = conn_slot(c->home);
+
+	if (c->flags & BPVS_CONN_SPILLED) {
+		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
+		struct conn_scratch *x = conn_scratch();
+		struct bpvs_spill_key *s = x ? &x->spill : NULL;
+
+		/* An overflow slot has its addresses in bpvs_conns6 whatever its family. */
+		if (c6 && s) {
+			spill_key(s, &c6->caddr, &c6->vaddr, c->cport, c->vport, c->proto, false);
+			bpf_map_delete_elem(&bpvs_spill, s);
+			spill_key(s, &c6->caddr, &c6->daddr, c->cport, c->dport, c->proto, true);
+			bpf_map_delete_elem(&bpvs_spill, s);
+		}
+		if (h)
+			fetch_add(&h->hop, -(1ULL << 32));
+	} else if (h) {
+		fetch_and64(&h->hop, ~(1ULL << ((idx - c->home) & 31)));
+	}
+}
+
+static __always_inline void conn_release(struct bpvs_conn *c, __u64 word)
+{
+	__u64 gen = (word + (1ULL << BPVS_WORD_GEN_SHIFT)) & BPVS_WORD_GEN_MASK;
+
+	barrier();
+	WRITE_ONCE(c->word, gen | BPVS_SLOT_FREE);
+}
+
+__noinline int bpvs_conn_kill(__u32 idx, __u64 word)
+{
+	__u64 busy = (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY;
+	struct bpvs_conn *c = conn_slot(idx);
+	struct bpvs_dest *d;
+
+	if (!c || !word_valid(word) || cas64(&c->word, word, busy) != word)
+		return 0;
+	d = dest_get(c->dest);
+	if (d)
+		dest_count(d, word & BPVS_WORD_ACTIVE, -1);
+	conn_unlink(idx, c);
+	conn_release(c, word);
+	count(BPVS_EV_CONN_ENDED);
+	return 1;
+}
+
+/* Claim a slot that is free or has expired: its word, BUSY, is ours then. */
+__noinline int bpvs_slot_claim(__u32 idx, __u32 now)
+{
+	struct bpvs_conn *c = conn_slot(idx);
+	__u64 word;
+
+	if (!c)
+		return 0;
+	word = READ_ONCE(c->word);
+	if (word_valid(word) && word_expired(word, now) && bpvs_conn_kill(idx, word))
+		word = READ_ONCE(c->word);
+	if ((word & BPVS_WORD_STATUS) != BPVS_SLOT_FREE)
+		return 0;
+	return cas64(&c->word, word, (word & BPVS_WORD_GEN_MASK) | BPVS_SLOT_BUSY) == word;
+}
+
+static __always_inline void slot_fill(struct bpvs_conn *c, __u32 idx, const struct conn_new *n,
+				      __u8 flags)
+{
+	bool v6 = n->key.v6;
+
+	c->caddr = conn_tag(&n->key.client, v6);
+	c->vaddr = conn_tag(&n->key.peer, v6);
+	c->daddr = conn_tag(&n->daddr, v6);
+	c->cport = n->key.cport;
+	c->vport = n->key.pport;
+	c->dport = n->dport;
+	c->proto = n->key.proto;
+	c->flags = flags;
+	c->dest = n->dest;
+	c->home = n->home;
+	c->pkts = 0;
+	c->nh = 0;
+	if (v6 || (flags & BPVS_CONN_SPILLED)) {
+		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
+
+		if (c6) {
+			c6->caddr = n->key.client;
+			c6->vaddr = n->key.peer;
+			c6->daddr = n->daddr;
+		}
+	}
+	barrier();
+}
+
+static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64 status)
+{
+	__u64 word = (gen & BPVS_WORD_GEN_MASK) | status;
+
+	if ((n->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
+		word |= BPVS_WORD_NOOUTPUT;
+	return word | (__u64)(n->key.now + n->timeout) << BPVS_WORD_EXPIRY_SHIFT;
+}
+
+/*
+ * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired and
+ * we end it. Of two that are tentative the lower index wins: a higher one we abort, and if that
+ * fails it has become valid and wins. Its owner cleans up when its own last step fails.
+ */
+__noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
+{
+	struct bpvs_conn *c;
+	__u64 word;
+
+	if (!k)
+		return 0;
+	c = conn_slot(idx);
+	if (!c)
+		return 0;
+	word = READ_ONCE(c->word);
+	barrier();
+	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE ||
+	    !conn_matches(c, idx, k))
+		return 0;
+	if (word_valid(word)) {
+		if (!word_expired(word, k->now))
+			return 1;
+		bpvs_conn_kill(idx, word);
+		return 0;
+	}
+	if (idx < mine)
+		return 1;
+	if (cas64(&c->word, word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY) == word)
+		return 0;
+	return word_valid(READ_ONCE(c->word));
+}
+
+static __always_inline bool rivals_win(__u64 hop, __u32 home, __u32 mine, const struct conn_key *k)
+{
+	__u32 bits = (__u32)hop, d, idx;
+
+	for (d = 0; d < BPVS_CONN_WINDOW; d++) {
+		if (!(bits >> d))
+			break;
+		if ((bits >> d & 1) && home + d != mine &&
+		    bpvs_rival_wins(home + d, mine, k))
+			return true;
+	}
+	if (!(hop >> 32))
+		return false;
+	idx = spill_find(k);
+	return idx && idx != mine && bpvs_rival_wins(idx, mine, k);
+}
+
+/* The last step: publish, or undo everything when a rival won. */
+static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 idx, __u64 word,
+						     bool lost)
+{
+	__u64 valid = (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_VALID;
+	struct bpvs_dest *d;
+
+	if (!lost && cas64(&c->word, word, valid) == word) {
+		count(BPVS_EV_CONN_NEW);
+		return CONN_INSERTED;
+	}
+	/* Lost, or aborted by a rival: either way nobody but us frees this slot. */
+	WRITE_ONCE(c->word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY);
+	d = dest_get(c->dest);
+	if (d)
+		dest_count(d, false, -1);
+	conn_unlink(idx, c);
+	conn_release(c, word);
+	count(BPVS_EV_CONN_RIVAL);
+	return CONN_RIVAL;
+}
+
+/* Into the window behind the home. */
+static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
+							 const struct conn_new *n,
+							 struct bpvs_dest *dest)
+{
+	struct bpvs_conn *c;
+	__u64 word, hop;
+	__u32 d, idx;
+
+	for (d = 0; d < BPVS_CONN_WINDOW; d++)
+		if (bpvs_slot_claim(n->home + d, n->key.now))
+			break;
+	idx = n->home + d;
+	c = conn_slot(idx);
+	if (d == BPVS_CONN_WINDOW || !c)
+		return CONN_FULL;
+	slot_fill(c, idx, n, n->flags);
+	word = new_word(n, READ_ONCE(c->word), BPVS_SLOT_TENTATIVE);
+	WRITE_ONCE(c->word, word);
+	dest_count(dest, false, 1);
+	hop = fetch_or64(&h->hop, 1ULL << d);
+	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key));
+}
+
+/* Into an overflow slot; bpvs_spill's refusal of a second key keeps two such inserters apart. */
+static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, const struct conn_new *n,
+							struct bpvs_dest *dest)
+{
+	__u32 first = bpvs_ro.slots + BPVS_CONN_WINDOW, at = bpf_get_prandom_u32(), i, idx = 0;
+	struct conn_scratch *x = conn_scratch();
+	struct bpvs_spill_key *s;
+	struct bpvs_conn *c;
+	__u64 word, hop;
+	int err;
+
+	if (!x || !bpvs_ro.spills || READ_ONCE(h->hop) >> 32 >= SPILL_OF_A_HOME)
+		return CONN_FULL;
+	for (i = 0; i < SPILL_TRIES; i++) {
+		idx = first + (at + i * 7) % bpvs_ro.spills;
+		if (bpvs_slot_claim(idx, n->key.now))
+			break;
+	}
+	c = conn_slot(idx);
+	if (i == SPILL_TRIES || !c)
+		return CONN_FULL;
+	slot_fill(c, idx, n, n->flags | BPVS_CONN_SPILLED);
+	word = new_word(n, READ_ONCE(c->word), BPVS_SLOT_TENTATIVE);
+	WRITE_ONCE(c->word, word);
+	s = &x->spill;
+	spill_key(s, &n->key.client, &n->key.peer, n->key.cport, n->key.pport, n->key.proto, false);
+	/* `int`, not long: on 6.1 the error does not compare equal as a long. */
+	err = bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_NOEXIST);
+	if (err) {
+		conn_release(c, word);
+		return err == -EEXIST ? CONN_RIVAL : CONN_FULL;
+	}
+	spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
+	bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
+	dest_count(dest, false, 1);
+	hop = fetch_add(&h->hop, 1ULL << 32);
+	count(BPVS_EV_CONN_SPILLED);
+	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key));
+}
+
+__noinline int bpvs_conn_insert(struct conn_new *n)
+{
+	struct bpvs_dest *dest;
+	struct bpvs_conn *h;
+	int r;
+
+	if (!n)
+		return CONN_FULL;
+	n->home = conn_home(&n->key.client, n->key.cport, n->key.proto, n->key.v6);
+	dest = dest_get(n->dest);
+	h = conn_slot(n->home);
+	if (!h || !dest)
+		return CONN_FULL;
+	r = conn_insert_near(h, n, dest);
+	if (unlikely(r == CONN_FULL))
+		r = conn_insert_far(h, n, dest);
+	return r;
+}
+
+char _license[] SEC("license") __weak = "GPL";

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What happens without packets: a BPF timer sweeps the connection table for expired entries and
+ * estimates rates, in slices that keep the CPU for some ten microseconds. The map that holds the
+ * timer has to stay pinned: the kernel cancels the timer with the map's last user reference.
+ */
+#include "conn.h"
+
+#define TICK_NS	    4000000ULL
+#define SECOND_NS   1000000000ULL
+#define EST_NS	    (2 * SECOND_NS)
+/* A pass over the table takes a second, unless a slice of it would take longer than a quarter ms. */
+#define TICKS_A_PASS 250
+#define SLICE_MAX    16384
+
+#define CLOCK_MONOTONIC 1
+
+struct bpvs_timer {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpvs_timer);
+} bpvs_timer SEC(".maps");
+
+struct sweep {
+	__u32 at;
+	__u32 end;
+	__u32 now;
+};
+
+static long sweep_slot(__u32 i, void *arg)
+{
+	struct sweep *s = arg;
+	__u32 idx = s->at + i;
+	struct bpvs_conn *c = conn_slot(idx);
+	__u64 word;
+
+	if (!c || idx >= s->end)
+		return 1;
+	word = READ_ONCE(c->word);
+	if (word_valid(word) && word_expired(word, s->now))
+		bpvs_conn_kill(idx, word);
+	return 0;
+}
+
+static __always_inline void sweep(void)
+{
+	struct sweep s = {
+		.at = bpvs_cfg.sweep_at,
+		.end = bpvs_ro.slots + BPVS_CONN_WINDOW + bpvs_ro.spills,
+		.now = clock_now(),
+	};
+	__u32 slice = s.end / TICKS_A_PASS + 1;
+
+	if (slice > SLICE_MAX)
+		slice = SLICE_MAX;
+	if (s.at >= s.end)
+		s.at = 0;
+	bpf_loop(slice, sweep_slot, &s, 0);
+	s.at += slice;
+	if (s.at >= s.end) {
+		s.at = 0;
+		count(BPVS_EV_SWEEPS);
+	}
+	bpvs_cfg.sweep_at = s.at;
+}
+
+/* avg += (sample - avg) / 4, as the kernel's estimator; an arithmetic shift. */
+static __always_inline void est_step(__u64 *avg, __u64 delta, __u32 scale)
+{
+	*avg += (__s64)((delta << scale) - *avg) >> 2;
+}
+
+struct estimate {
+	__u32 at;
+	__u32 pad;
+};
+
+static __always_inline bool est_used(__u32 index)
+{
+	struct bpvs_svc *svc;
+	struct bpvs_dest *d;
+
+	if (index == BPVS_STATS_TOTAL)
+		return true;
+	if (index < bpvs_ro.max_svc) {
+		svc = svc_get(index);
+		return svc && (svc->flags & BPVS_SVC_IN_USE);
+	}
+	d = dest_get(index - bpvs_ro.max_svc);
+	return d && (d->flags & BPVS_DEST_IN_USE);
+}
+
+struct est_sum {
+	struct bpvs_stats s;
+	__u32 index;
+	__u32 pad;
+};
+
+static long est_add(__u32 cpu, void *arg)
+{
+	struct est_sum *sum = arg;
+	struct bpvs_stats *s = bpf_map_lookup_percpu_elem(&bpvs_stats, &sum->index, cpu);
+
+	if (!s)
+		return 1;
+	sum->s.conns += s->conns;
+	sum->s.inpkts += s->inpkts;
+	sum->s.outpkts += s->outpkts;
+	sum->s.inbytes += s->inbytes;
+	sum->s.outbytes += s->outbytes;
+	return 0;
+}
+
+static long est_one(__u32 i, void *arg)
+{
+	struct estimate *e = arg;
+	struct est_sum sum = { .index = e->at + i };
+	struct bpvs_rate *r;
+
+	if (!est_used(sum.index))
+		return 0;
+	r = bpf_map_lookup_elem(&bpvs_rates, &sum.index);
+	if (!r)
+		return 1;
+	bpf_loop(bpvs_ro.cpus, est_add, &sum, 0);
+	est_step(&r->cps, sum.s.conns - r->last.conns, 9);
+	est_step(&r->inpps, sum.s.inpkts - r->last.inpkts, 9);
+	est_step(&r->outpps, sum.s.outpkts - r->last.outpkts, 9);
+	est_step(&r->inbps, sum.s.inbytes - r->last.inbytes, 4);
+	est_step(&r->outbps, sum.s.outbytes - r->last.outbytes, 4);
+	r->last = sum.s;
+	return 0;
+}
+
+/* A round of 2 s walks all indices evenly, so that each is visited every 2 s whatever a tick takes. */
+static __always_inline void estimates(__u64 now_ns)
+{
+	__u32 all = bpvs_ro.max_svc + bpvs_ro.max_dest, upto;
+	struct estimate e = { .at = bpvs_cfg.est_at };
+	__u64 since = now_ns - bpvs_cfg.est_start;
+
+	if (!bpvs_cfg.run_estimation)
+		return;
+	upto = since >= EST_NS ? all : (__u32)(since * all / EST_NS);
+	if (upto > e.at)
+		bpf_loop(upto - e.at, est_one, &e, 0);
+	if (upto > bpvs_cfg.est_at)
+		bpvs_cfg.est_at = upto;
+	if (since < EST_NS)
+		return;
+	bpvs_cfg.est_at = 0;
+	/* Rounds follow each other without drift; after a long pause a new one starts now. */
+	bpvs_cfg.est_start = since < 2 * EST_NS ? bpvs_cfg.est_start + EST_NS : now_ns;
+}
+
+static int tick(void *map, __u32 *key, struct bpvs_timer *t)
+{
+	__u64 start = bpf_ktime_get_ns(), cost;
+
+	(void)map;
+	(void)key;
+	if (bpvs_cfg.tick_ktime && start - bpvs_cfg.tick_ktime > bpvs_cfg.tick_gap)
+		bpvs_cfg.tick_gap = start - bpvs_cfg.tick_ktime;
+	bpvs_cfg.tick_clock = bpf_jiffies64();
+	bpvs_cfg.tick_ktime = start;
+	sweep();
+	estimates(start);
+	cost = bpf_ktime_get_ns() - start;
+	if (cost > bpvs_cfg.tick_cost)
+		bpvs_cfg.tick_cost = cost;
+	bpf_timer_start(&t->timer, TICK_NS, 0);
+	return 0;
+}
+
+/* Run once by the engine. */
+SEC("tc")
+int bpvs_start(struct __sk_buff *skb)
+{
+	struct bpvs_timer *t;
+	__u32 zero = 0;
+	long err;
+
+	(void)skb;
+	t = bpf_map_lookup_elem(&bpvs_timer, &zero);
+	if (!t)
+		return 1;
+	err = bpf_timer_init(&t->timer, &bpvs_timer, CLOCK_MONOTONIC);
+	if (err)
+		return 2;
+	bpvs_cfg.est_start = bpf_ktime_get_ns();
+	if (bpf_timer_set_callback(&t->timer, tick) || bpf_timer_start(&t->timer, TICK_NS, 0))
+		return 3;
+	return 0;
+}
+
+char _license[] SEC("license") __weak = "GPL";

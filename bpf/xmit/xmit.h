@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The last stages: next hop, what the packet is not allowed, accounting, rewriting, sending. */
+#pragma once
+
+#include "../nexthop.h"
+#include "nat.h"
+#include "tun.h"
+
+#define IPV4_MIN_MTU 68
+#define IPV6_MIN_MTU 1280
+
+/* A packet that a router may cut, but that nothing here can. */
+static __always_inline bool may_cut(const struct bpvs_flow *f, bool tunnel)
+{
+	return f->af == BPVS_V4 && (!(f->flags & FLOW_DF) || (tunnel && !READ_ONCE(bpvs_cfg.pmtu_disc)));
+}
+
+/* What is left of the path's MTU for the client's packet; 0 = not known. */
+static __always_inline __u32 room_in(const struct bpvs_hop *hop, const struct bpvs_dest *d,
+				     __u32 now, bool tunnel)
+{
+	__u32 mtu = hop->mtu, pmtu;
+
+	if (!tunnel)
+		return mtu;
+	pmtu = READ_ONCE(d->pmtu);
+	/* As long as the kernel remembers a path's MTU: ten minutes. */
+	if (pmtu && (!mtu || pmtu < mtu) && now - READ_ONCE(d->pmtu_at) < 600 * bpvs_ro.clock_hz)
+		mtu = pmtu;
+	return mtu > tun_overhead(d) ? mtu - tun_overhead(d) : 0;
+}
+
+/* Must an ICMP error (or a drop) take the place of forwarding? */
+static __always_inline enum bpvs_verdict refused(const struct bpvs_flow *f, __u32 mtu, bool tunnel)
+{
+	if (unlikely(f->ttl <= 1))
+		return BPVS_TTL;
+	if (likely(!mtu || f->len <= mtu || (f->flags & FLOW_GSO)))
+		return BPVS_GO_ON;
+	return may_cut(f, tunnel) ? BPVS_FRAG_DROP : BPVS_TOO_BIG;
+}
+
+static __always_inline enum bpvs_verdict xmit_in(pkt_t *pkt, struct bpvs_flow *f,
+						 const struct conn_hit *hit, struct conn_scratch *x,
+						 int *act)
+{
+	struct bpvs_dest *d = dest_get(hit->dest);
+	struct bpvs_hop *hop = &x->hop;
+	__u32 now = x->n.key.now;
+	__u32 fwd = hit->flags & BPVS_CONN_FWD, mtu;
+	bool tunnel = fwd == BPVS_FWD_TUNNEL;
+	struct hop_query q = { .now = now };
+	enum bpvs_verdict v = BPVS_GO_ON, no;
+
+	if (!d)
+		return BPVS_BUG_MAP;
+	q.to = &d->addr;
+	q.v6 = d->af == BPVS_V6;
+	hop->mtu = 0;
+	hop->resolve = false;
+	if (likely(fwd != BPVS_FWD_LOCAL)) {
+		v = hop_get(pkt, &d->nh, &q, hop);
+		if (!PKT_COMPLETE && v != BPVS_GO_ON)
+			return v;
+		if (!PKT_COMPLETE && !hop->lower)
+			return BPVS_UP_DEVICE;
+	}
+	mtu = room_in(hop, d, now, tunnel);
+	no = fwd == BPVS_FWD_LOCAL ? BPVS_GO_ON : refused(f, mtu, tunnel);
+	if (!PKT_COMPLETE && no != BPVS_GO_ON)
+		return BPVS_UP_ANSWER;
+	if (!PKT_COMPLETE && fwd == BPVS_FWD_MASQ && nat_unsummed(pkt, f))
+		return BPVS_UP_CSUM;
+	/* Making room is the last thing that XDP may fail at, and it comes before counting. */
+	if (!PKT_COMPLETE && tunnel) {
+		v = tun_wrap(pkt, f, d);
+		if (v != BPVS_GO_ON)
+			return v;
+	}
+	account(d, hit->dest, f->len, false);
+	conn_touch(hit, d, f, now, false);
+	if (fwd == BPVS_FWD_LOCAL)
+		return BPVS_LOCAL;
+	if (v != BPVS_GO_ON)
+		return v;
+	if (no != BPVS_GO_ON)
+		return answer_refused(pkt, f, no, &f->daddr, mtu, act);
+	if (fwd == BPVS_FWD_MASQ)
+		v = nat_rewrite(pkt, f, hit, false);
+	else if (!tunnel)
+		v = ttl_down(pkt, f);
+	else if (PKT_COMPLETE)
+		v = tun_wrap(pkt, f, d);
+	if (v != BPVS_GO_ON)
+		return v;
+	*act = pkt_send(pkt, f, hop, tunnel ? d->af == BPVS_V6 : f->af == BPVS_V6);
+	if (*act < 0)
+		return BPVS_WRITE;
+	return fwd == BPVS_FWD_MASQ ? BPVS_NAT_IN : tunnel ? BPVS_TUN : BPVS_DR;
+}
+
+static __always_inline enum bpvs_verdict xmit_out(pkt_t *pkt, struct bpvs_flow *f,
+						  const struct conn_hit *hit, struct conn_scratch *x,
+						  int *act)
+{
+	struct bpvs_dest *d = dest_get(hit->dest);
+	struct bpvs_hop *hop = &x->hop;
+	__u32 now = x->n.key.now;
+	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6, .now = now };
+	enum bpvs_verdict v, no;
+
+	if (!d)
+		return BPVS_BUG_MAP;
+	v = hop_client(pkt, hit, &q, hop);
+	if (!PKT_COMPLETE && v != BPVS_GO_ON)
+		return v;
+	if (!PKT_COMPLETE && !hop->lower)
+		return BPVS_UP_DEVICE;
+	no = refused(f, hop->mtu, false);
+	if (!PKT_COMPLETE && no != BPVS_GO_ON)
+		return BPVS_UP_ANSWER;
+	if (!PKT_COMPLETE && nat_unsummed(pkt, f))
+		return BPVS_UP_CSUM;
+	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
+		account(d, hit->dest, f->len, true);
+	conn_touch(hit, d, f, now, true);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (no != BPVS_GO_ON)
+		return answer_refused(pkt, f, no, &hit->to, hop->mtu, act);
+	v = nat_rewrite(pkt, f, hit, true);
+	if (v != BPVS_GO_ON)
+		return v;
+	*act = pkt_send(pkt, f, hop, f->af == BPVS_V6);
+	return *act < 0 ? BPVS_WRITE : BPVS_NAT_OUT;
+}

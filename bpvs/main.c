@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* bpvs: what ipvsadm has no word for. */
+#include <stdio.h>
+#include <string.h>
+#include "verbs.h"
+
+static const struct verb {
+	const char *name;
+	const char *args;
+	const char *help;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+#define BPVS_VERB(verb, args, help) { #verb, args, help, cmd_##verb },
+#include "verbs.def"
+#undef BPVS_VERB
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to, "Usage: bpvs VERB [ARGUMENTS]\n\n");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		fprintf(to, "  bpvs %s%s%s\n        %s\n", verbs[i].name, *verbs[i].args ? " " : "",
+			verbs[i].args, verbs[i].help);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return 2;
+	}
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (!strcmp(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "bpvs: no such verb: %s (try bpvs --help)\n", argv[1]);
+	return 2;
+}

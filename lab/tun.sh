@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What makes the director of the TUN lab. DIP is the address of eth0, VIP becomes its alias eth0:0.
+
+sysctl -w net.ipv4.ip_forward=1
+sysctl -w net.ipv6.conf.all.forwarding=1
+ip addr replace "$VIP/24" broadcast "$VIP" dev eth0 label eth0:0
+ip route replace "$VIP" dev eth0
+ip addr replace "$VIP6/64" dev eth0 nodad
+
+ipvsadm -C
+ipvsadm -A -t "$VIP:80" -s rr
+ipvsadm -a -t "$VIP:80" -r "$RIP1:80" -i
+ipvsadm -a -t "$VIP:80" -r "$RIP2:80" -i
+
+# the same for IPv6
+ipvsadm -A -t "[$VIP6]:80" -s rr
+ipvsadm -a -t "[$VIP6]:80" -r "[$RIP1_6]:80" -i
+ipvsadm -a -t "[$VIP6]:80" -r "[$RIP2_6]:80" -i
+
+# and for UDP
+ipvsadm -A -u "$VIP:53" -s rr
+ipvsadm -a -u "$VIP:53" -r "$RIP1:53" -i
+ipvsadm -a -u "$VIP:53" -r "$RIP2:53" -i
+ipvsadm -A -u "[$VIP6]:53" -s rr
+ipvsadm -a -u "[$VIP6]:53" -r "[$RIP1_6]:53" -i
+ipvsadm -a -u "[$VIP6]:53" -r "[$RIP2_6]:53" -i

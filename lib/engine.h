@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the engine share: engine.c, find.c, hold.c, link.c, device.c. */
+#pragma once
+
+#include <bpvs/anchor.h>
+#include "internal.h"
+
+/* Our TC filters: this handle at this priority, on every device, and on lo the anchor. */
+#define BPVS_TC_HANDLE	 0xb9
+#define BPVS_TC_PRIORITY 185
+#define LO_IFINDEX	 1
+
+/* ---- link.c: the namespace's devices, by rtnetlink ---- */
+
+struct bpvs_link {
+	int ifindex;
+	int lower;  /* a VLAN device's parent, else 0 */
+	int master; /* 0 = none */
+	unsigned int flags; /* IFF_* */
+	unsigned short type; /* ARPHRD_* */
+	unsigned short vlan; /* id, of a VLAN device */
+	char name[16];
+	char kind[16]; /* "" = hardware */
+	char master_kind[16];
+	__u8 mac[6];
+};
+
+/* All of them, in the kernel's order; to be freed. */
+int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num);
+
+/* ---- device.c: our programs on devices ---- */
+
+struct bpvs_programs {
+	int fd_xdp;
+	int fd_tc;
+	__u32 xdp_id;
+	__u32 tc_id;
+};
+
+/* Put our programs on what should have them and write bpvs_devs; `only` as in bpvs_up_opts. */
+int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enum bpvs_mode mode,
+		       const char *const *only);
+/* Take them off again, wherever in this namespace they are. */
+int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs);
+int bpvs_tc_put(int ifindex, int fd, bool *ret_made_qdisc);
+/* -ENOENT: none of ours. */
+int bpvs_tc_find(int ifindex, __u32 *ret_prog_id);
+int bpvs_tc_drop(int ifindex, bool qdisc);
+
+/* ---- hold.c: pins, which keep timer and programs alive ---- */
+
+struct bpvs_pin {
+	const char *name;
+	int fd;
+};
+
+/* In a directory for this network namespace; -EEXIST is no error. */
+int bpvs_hold(const struct bpvs_pin *pins, size_t num);
+/* Remove this namespace's pins, and those of namespaces that are gone. */
+int bpvs_unhold(void);
+
+/* ---- find.c: the instance of this namespace ---- */
+
+/* -ENOENT: none. The anchor stays mapped until bpvs_anchor_unmap(). */
+int bpvs_anchor_find(struct bpvs_anchor **ret);
+void bpvs_anchor_unmap(struct bpvs_anchor *a);
+int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret);
+const struct bpvs_anchor *bpvs_instance_anchor(const struct bpvs_instance *in);
+/* NULL: could not. */
+struct bpvs_dev *bpvs_map_devs(int fd, size_t *ret_size);
+void bpvs_unmap_devs(struct bpvs_dev *devs, size_t size);

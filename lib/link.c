@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The namespace's devices, by rtnetlink. */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "engine.h"
+
+struct links {
+	struct bpvs_link *v;
+	size_t num;
+	int err;
+};
+
+static void copy_string(char *to, size_t size, const struct nlattr *a)
+{
+	strncpy(to, mnl_attr_get_str(a), size - 1);
+}
+
+static int vlan_attr(const struct nlattr *a, void *data)
+{
+	struct bpvs_link *l = data;
+
+	if (mnl_attr_get_type(a) == IFLA_VLAN_ID)
+		l->vlan = mnl_attr_get_u16(a);
+	return MNL_CB_OK;
+}
+
+static int info_attr(const struct nlattr *a, void *data)
+{
+	struct bpvs_link *l = data;
+
+	switch (mnl_attr_get_type(a)) {
+	case IFLA_INFO_KIND:
+		copy_string(l->kind, sizeof(l->kind), a);
+		break;
+	case IFLA_INFO_SLAVE_KIND:
+		copy_string(l->master_kind, sizeof(l->master_kind), a);
+		break;
+	case IFLA_INFO_DATA:
+		/* The kind comes first; only a VLAN's data has the tag. */
+		if (!strcmp(l->kind, "vlan"))
+			mnl_attr_parse_nested(a, vlan_attr, l);
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int link_attr(const struct nlattr *a, void *data)
+{
+	struct bpvs_link *l = data;
+
+	switch (mnl_attr_get_type(a)) {
+	case IFLA_IFNAME:
+		copy_string(l->name, sizeof(l->name), a);
+		break;
+	case IFLA_ADDRESS:
+		if (mnl_attr_get_payload_len(a) == sizeof(l->mac))
+			memcpy(l->mac, mnl_attr_get_payload(a), sizeof(l->mac));
+		break;
+	case IFLA_LINK:
+		l->lower = (int)mnl_attr_get_u32(a);
+		break;
+	case IFLA_MASTER:
+		l->master = (int)mnl_attr_get_u32(a);
+		break;
+	case IFLA_LINKINFO:
+		mnl_attr_parse_nested(a, info_attr, l);
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int link_message(const struct nlmsghdr *n, void *data)
+{
+	struct links *ls = data;
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(n);
+	struct bpvs_link *l, *v;
+
+	if (n->nlmsg_type != RTM_NEWLINK)
+		return MNL_CB_OK;
+	v = reallocarray(ls->v, ls->num + 1, sizeof(*v));
+	if (!v) {
+		ls->err = -ENOMEM;
+		return MNL_CB_ERROR;
+	}
+	ls->v = v;
+	l = &v[ls->num++];
+	memset(l, 0, sizeof(*l));
+	l->ifindex = m->ifi_index;
+	l->flags = m->ifi_flags;
+	l->type = m->ifi_type;
+	mnl_attr_parse(n, sizeof(*m), link_attr, l);
+	/* IFLA_LINK of other kinds names a peer, which may be in another namespace. */
+	if (strcmp(l->kind, "vlan"))
+		l->lower = 0;
+	return MNL_CB_OK;
+}
+
+static int links_dump(struct mnl_socket *nl, struct links *ls)
+{
+	char buf[32768];
+	struct nlmsghdr *n = mnl_nlmsg_put_header(buf);
+	unsigned int seq = (unsigned int)time(NULL);
+	struct ifinfomsg *m;
+	ssize_t len;
+	int r;
+
+	n->nlmsg_type = RTM_GETLINK;
+	n->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	n->nlmsg_seq = seq;
+	m = mnl_nlmsg_put_extra_header(n, sizeof(*m));
+	m->ifi_family = AF_UNSPEC;
+	if (mnl_socket_sendto(nl, n, n->nlmsg_len) < 0)
+		return -errno;
+	do {
+		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		if (len < 0)
+			return -errno;
+		r = mnl_cb_run(buf, (size_t)len, seq, mnl_socket_get_portid(nl), link_message, ls);
+	} while (r > MNL_CB_STOP);
+	return r < 0 ? (ls->err ? ls->err : -errno) : 0;
+}
+
+int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct links ls = { 0 };
+	int err;
+
+	if (!nl)
+		return -errno;
+	err = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : links_dump(nl, &ls);
+	mnl_socket_close(nl);
+	if (err) {
+		free(ls.v);
+		return err;
+	}
+	*ret = ls.v;
+	*ret_num = ls.num;
+	return 0;
+}

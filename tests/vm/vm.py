@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run commands in a virtual machine with one of Debian's stock kernels (tests/vm/run)."""
+
+import pathlib
+import shutil
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+MACHINE_FAILED = 125  # tests/vm/run: the machine, not the command
+LIBRARY_DIRS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+PREPARE = 900  # seconds to download and unpack a kernel, at worst
+
+
+class VmError(Exception):
+    """The machine itself failed: it did not boot, or ended before the command did."""
+
+
+def vm_missing(kernel="6.1"):
+    """Why this host cannot run that kernel, or None; makes it ready on the way."""
+    for program in ("qemu-system-x86_64", "busybox", "cpio"):
+        if not shutil.which(program):
+            return f"no {program} (tools/deps installs it)"
+    done = subprocess.run(
+        [HERE / "kernel", kernel], capture_output=True, text=True, timeout=PREPARE, check=False
+    )
+    return None if done.returncode == 0 else done.stderr.strip()
+
+
+def vm_run(command, timeout=300, kernel="6.1", options=()):
+    """Run a command as root in the guest, from the repository's root, on this host's files.
+
+    `timeout` covers boot and command; running into it gives exit status 124. `options` go to
+    tests/vm/run. Returns a subprocess.CompletedProcess with output as text.
+    """
+    run = [HERE / "run", "--kernel", kernel, "--timeout", str(timeout), *options, "--", *command]
+    done = subprocess.run(
+        run, capture_output=True, text=True, timeout=timeout + PREPARE, check=False
+    )
+    if done.returncode == MACHINE_FAILED:
+        raise VmError(done.stderr)
+    return done
+
+
+def build_tools(directory):
+    """Build the injector and its programs, which the guest runs, in that directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["make", "-s", "-C", HERE, f"OUT={directory}"], check=True)
+
+
+def kernel_ipvsadm():
+    """The ipvsadm of kernel IPVS, unpacked without installing: its path, and its LD_LIBRARY_PATH."""
+
+    def unpack(package):
+        done = subprocess.run(
+            [HERE / "kernel", "--deb", package], check=True, stdout=subprocess.PIPE, text=True
+        )
+        return pathlib.Path(done.stdout.strip())
+
+    libraries = [unpack(package) for package in ("libnl-3-200", "libnl-genl-3-200", "libpopt0")]
+    path = [str(tree / lib) for tree in libraries for lib in LIBRARY_DIRS]
+    return unpack("ipvsadm") / "sbin" / "ipvsadm", ":".join(path)
