@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 from common import BUILD
@@ -72,3 +73,50 @@ def test_restore_of_save(clean):
     assert clean(["-C"], "").rc == 0
     assert clean(["-R"], saved).rc == 0
     assert clean(["-S", "-n"], "").out == rules
+
+
+REFUSED = "Invalid operation.  Possibly wrong module version, address not unicast, ...\n"
+
+
+@pytest.mark.parametrize(
+    "address, good",
+    [
+        ("10.9.9.254", True),  # our own: delivered here
+        ("127.0.0.1", True),
+        ("10.9.9.255", False),  # broadcast on d0
+        ("0.1.2.3", False),
+        ("240.0.0.1", True),
+        ("192.0.2.1", True),  # no route there
+        ("[::1]", True),
+        ("[fe80::1]", False),
+        ("[::]", False),
+        ("[::ffff:192.0.2.1]", False),
+        ("[2001:db8::1]", True),
+    ],
+)
+def test_server_addresses(address, good, clean):
+    service = "[2001:db8::100]:80" if address[0] == "[" else "10.0.0.1:80"
+    clean(["-A", "-t", service, "-s", "rr"], "")
+    done = clean(["-a", "-t", service, "-r", f"{address}:80", "-g"], "")
+    assert (done.rc, done.err) == ((0, "") if good else (255, REFUSED))
+    # Listed as it was asked for, our own address too.
+    listed = clean(["-L", "-n"], "").out
+    assert (f"  -> {address}:80".ljust(33) + " Route   1 " in listed) == good
+
+
+def test_large_restore(clean):
+    """1000 services of 100 servers, in single operations."""
+    rules = "".join(
+        f"-A -t 10.{s // 250}.{s % 250}.1:80 -s wrr\n"
+        + "".join(
+            f"-a -t 10.{s // 250}.{s % 250}.1:80 -r 172.16.{s % 250}.{d}:80 -m -w {d % 7 + 1}\n"
+            for d in range(1, 101)
+        )
+        for s in range(1000)
+    )
+    start = time.monotonic()
+    assert clean(["-R"], rules).rc == 0
+    took = time.monotonic() - start
+    assert clean(["-S", "-n"], "").out == rules
+    assert clean(["-C"], "").rc == 0
+    assert took < 15, f"{took:.1f} s"
