@@ -16,21 +16,6 @@
 
 /* ---- tables, from options.def ---- */
 
-static const char *const command_names[] = {
-#define COMMAND(id, name, long_, short_, arg, help) name,
-#include "options.def"
-};
-
-static const char *const option_names[] = {
-#define OPTION(id, name, legality) name,
-#include "options.def"
-};
-
-static const char *const option_legality[] = {
-#define OPTION(id, name, legality) legality,
-#include "options.def"
-};
-
 /* What popt returns for a word. 0 would mean the end of the line. */
 enum word {
 	WORD_FIRST_COMMAND = 1,
@@ -81,86 +66,6 @@ void die(int status, const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	exit(status);
-}
-
-static const char *complaint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static const char *complaint(const char *fmt, ...)
-{
-	static char text[160];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return text;
-}
-
-/*
- * Walk options first to last in their order; legality has one character for each. `with` names what
- * the options are given to, as "'%s' command".
- */
-static const char *legality_check(uint64_t options, int first, int last, const char *legality,
-				  const char *with)
-{
-	int one = -1;
-
-	for (int o = first; o <= last; o++) {
-		char legal = legality[o - first];
-		bool given = options >> o & 1;
-
-		if (!given && legal == '+')
-			return complaint("You need to supply the '%s' option for the %s",
-					 option_names[o], with);
-		if (!given)
-			continue;
-		if (legal == 'x')
-			return complaint("Illegal '%s' option with the %s", option_names[o], with);
-		if (legal != 'o')
-			continue;
-		if (one >= 0)
-			return complaint("The option '%s' conflicts with the '%s' option in the %s",
-					 option_names[o], option_names[one], with);
-		one = o;
-	}
-	return NULL;
-}
-
-const char *options_illegal(enum command cmd, uint64_t options)
-{
-	char legality[OPT_NONE], with[40];
-
-	for (int o = 0; o < OPT_NONE; o++)
-		legality[o] = option_legality[o][cmd];
-	snprintf(with, sizeof(with), "'%s' command", command_names[cmd]);
-	return legality_check(options, 0, OPT_NONE - 1, legality, with);
-}
-
-#define BIT(o) (1ULL << OPT_##o)
-
-const char *options_conflict(uint64_t options)
-{
-	const uint64_t table = BIT(STATS) | BIT(RATE) | BIT(THRESHOLDS);
-
-	if ((options & BIT(CONNECTION) && options & table) ||
-	    (options & (BIT(TIMEOUT) | BIT(DAEMON)) && options & (table | BIT(PERSISTENT_CONN))))
-		return "options conflicts in the list command";
-	return NULL;
-}
-
-const char *options_tunnel(enum tunnel tunnel, uint64_t options)
-{
-	/* The characters of options.def for port, nocsum, csum, remcsum. */
-	static const struct {
-		const char *with, *legality;
-	} types[] = {
-		[TUNNEL_IPIP] = { "'ipip' tunnel type", "xxxx" },
-		[TUNNEL_GUE] = { "'gue' tunnel type", "+ooo" },
-		[TUNNEL_GRE] = { "'gre' tunnel type", "xoox" },
-	};
-
-	return legality_check(options, OPT_TUN_PORT, OPT_TUN_REMCSUM, types[tunnel].legality,
-			      types[tunnel].with);
 }
 
 /* ---- values ---- */
@@ -285,63 +190,6 @@ static void mcast_group_check(const char *text)
 	}
 }
 
-/* The flags that have names; those of a scheduler go with that scheduler only. */
-static const struct {
-	const char *name, *sched;
-	uint32_t bit;
-} sched_flag_names[] = {
-	{ "sh-fallback", "sh", SCHED_FLAG_1 }, { "sh-port", "sh", SCHED_FLAG_2 },
-	{ "mh-fallback", "mh", SCHED_FLAG_1 }, { "mh-port", "mh", SCHED_FLAG_2 },
-	{ "flag-1", NULL, SCHED_FLAG_1 },      { "flag-2", NULL, SCHED_FLAG_2 },
-	{ "flag-3", NULL, SCHED_FLAG_3 },
-};
-
-#define NUM_SCHED_FLAGS (sizeof(sched_flag_names) / sizeof(sched_flag_names[0]))
-
-static uint32_t sched_flag_find(const char *name, const char *sched)
-{
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
-		if (strcmp(sched_flag_names[i].name, name))
-			continue;
-		if (sched_flag_names[i].sched && strcmp(sched_flag_names[i].sched, sched))
-			die(2, "incompatible scheduler flag `%s'", name);
-		return sched_flag_names[i].bit;
-	}
-	die(2, "invalid scheduler flag `%s'", name);
-}
-
-uint32_t sched_flags_parse(const char *text, const char *sched)
-{
-	char *copy = strdup(text), *save = NULL;
-	uint32_t flags = 0;
-
-	if (!copy)
-		die(2, "%s", strerror(ENOMEM));
-	for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save))
-		flags |= sched_flag_find(t, sched);
-	free(copy);
-	return flags;
-}
-
-const char *sched_flags_text(uint32_t flags, const char *sched)
-{
-	static char text[64];
-	size_t len = 0;
-
-	text[0] = '\0';
-	/* A scheduler's own names come first in the table: a bit is named once. */
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
-		const char *of = sched_flag_names[i].sched;
-
-		if (!(flags & sched_flag_names[i].bit) || (of && strcmp(of, sched)))
-			continue;
-		flags &= ~sched_flag_names[i].bit;
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
-					sched_flag_names[i].name);
-	}
-	return text;
-}
-
 /* ---- the words ---- */
 
 static void option_mark(struct args *a, enum option o)
@@ -349,7 +197,7 @@ static void option_mark(struct args *a, enum option o)
 	if (o == OPT_NONE)
 		return;
 	if (args_have(a, o))
-		die(2, "multiple '%s' options specified", option_names[o]);
+		die(2, "multiple '%s' options specified", option_name(o));
 	a->options |= 1ULL << o;
 }
 
@@ -532,8 +380,8 @@ static void service_check(struct args *a)
 
 static void server_check(struct args *a)
 {
-	const uint64_t tunnel =
-		BIT(TUN_TYPE) | BIT(TUN_PORT) | BIT(TUN_NOCSUM) | BIT(TUN_CSUM) | BIT(TUN_REMCSUM);
+	const uint64_t tunnel = OPT_BIT(TUN_TYPE) | OPT_BIT(TUN_PORT) | OPT_BIT(TUN_NOCSUM) |
+				OPT_BIT(TUN_CSUM) | OPT_BIT(TUN_REMCSUM);
 	const char *wrong = NULL;
 
 	if (a->dest.fwd == BPVS_FWD_TUNNEL)
@@ -591,47 +439,4 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 	args_check(a);
 out:
 	poptFreeContext(ctx);
-}
-
-/* ---- help ---- */
-
-void version_print(const char *program)
-{
-	printf("%s v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n", program);
-}
-
-void usage_print(const char *program)
-{
-	static const char *const lines[] = {
-		"-A|E virtual-service [-s scheduler] [-p [timeout]] [-M netmask] "
-		"[--pe persistence_engine] [-b sched-flags]",
-		"-D virtual-service",
-		"-C",
-		"-R",
-		"-S [-n]",
-		"-a|e virtual-service -r server-address [options]",
-		"-d virtual-service -r server-address",
-		"-L|l [virtual-service] [options]",
-		"-Z [virtual-service]",
-		"--set tcp tcpfin udp",
-		"--start-daemon {master|backup} [daemon-options]",
-		"--stop-daemon {master|backup}",
-		"-h",
-	};
-
-	version_print(program);
-	puts("Usage:");
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		printf("  %s %s\n", program, lines[i]);
-	puts("\nCommands:\nEither long or short options are allowed.");
-#define COMMAND(id, name, long_, short_, arg, help) fputs(help, stdout);
-#include "options.def"
-	puts("\nvirtual-service:");
-#define WORD(id, option, long_, short_, arg, help) \
-	if (WORD_##id == WORD_IPV6)                \
-		puts("\nOptions:");                \
-	if (WORD_##id == WORD_SYNCID)              \
-		puts("Daemon Options:");           \
-	fputs(help, stdout);
-#include "options.def"
 }

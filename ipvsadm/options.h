@@ -45,6 +45,11 @@ struct args {
 	unsigned int num_held;
 };
 
+#define OPT_BIT(o) (1ULL << OPT_##o)
+
+/* What messages call it. */
+const char *option_name(enum option o);
+
 static inline bool args_have(const struct args *a, enum option o)
 {
 	return a->options >> o & 1;

@@ -12,8 +12,6 @@
 #include "list.h"
 #include "options.h"
 
-#define BIT(o) (1ULL << OPT_##o)
-
 const char *bpvs_error(void)
 {
 	return "";
@@ -28,33 +26,35 @@ static void test_legality(void **state)
 		uint64_t options;
 		const char *want; /* NULL: legal */
 	} cases[] = {
-		{ CMD_ADD, BIT(SERVICE), NULL },
+		{ CMD_ADD, OPT_BIT(SERVICE), NULL },
 		{ CMD_ADD, 0,
 		  "You need to supply the 'service-address' option for the "
 		  "'add-service' command" },
-		{ CMD_ADD, BIT(SERVICE) | BIT(WEIGHT),
+		{ CMD_ADD, OPT_BIT(SERVICE) | OPT_BIT(WEIGHT),
 		  "Illegal 'weight' option with the 'add-service' command" },
-		{ CMD_FLUSH, BIT(SERVICE),
+		{ CMD_FLUSH, OPT_BIT(SERVICE),
 		  "Illegal 'service-address' option with the 'flush' "
 		  "command" },
-		{ CMD_ADDDEST, BIT(SERVICE),
+		{ CMD_ADDDEST, OPT_BIT(SERVICE),
 		  "You need to supply the 'real-server' option for the "
 		  "'add-server' command" },
-		{ CMD_ADDDEST, BIT(SERVICE) | BIT(SERVER) | BIT(WEIGHT) | BIT(TUN_TYPE), NULL },
-		{ CMD_DELDEST, BIT(SERVICE) | BIT(SERVER) | BIT(WEIGHT),
+		{ CMD_ADDDEST,
+		  OPT_BIT(SERVICE) | OPT_BIT(SERVER) | OPT_BIT(WEIGHT) | OPT_BIT(TUN_TYPE), NULL },
+		{ CMD_DELDEST, OPT_BIT(SERVICE) | OPT_BIT(SERVER) | OPT_BIT(WEIGHT),
 		  "Illegal 'weight' option with the 'delete-server' command" },
-		{ CMD_LIST, BIT(SERVICE) | BIT(STATS) | BIT(EXACT), NULL },
-		{ CMD_LIST, BIT(SYNCID), NULL },
-		{ CMD_LIST, BIT(CONNECTION) | BIT(SERVICE),
+		{ CMD_LIST, OPT_BIT(SERVICE) | OPT_BIT(STATS) | OPT_BIT(EXACT), NULL },
+		{ CMD_LIST, OPT_BIT(SYNCID), NULL },
+		{ CMD_LIST, OPT_BIT(CONNECTION) | OPT_BIT(SERVICE),
 		  "The option 'service-address' conflicts with the 'connection' option in the "
 		  "'list' command" },
 		/* In the order of the options: the illegal weight is met before the conflict. */
-		{ CMD_LIST, BIT(CONNECTION) | BIT(TIMEOUT) | BIT(WEIGHT),
+		{ CMD_LIST, OPT_BIT(CONNECTION) | OPT_BIT(TIMEOUT) | OPT_BIT(WEIGHT),
 		  "Illegal 'weight' option with the 'list' command" },
-		{ CMD_SAVE, BIT(NUMERIC), NULL },
-		{ CMD_TIMEOUT, BIT(NUMERIC), "Illegal 'numeric' option with the 'set' command" },
-		{ CMD_STOPDAEMON, BIT(SYNCID), NULL },
-		{ CMD_STOPDAEMON, BIT(MCAST_PORT),
+		{ CMD_SAVE, OPT_BIT(NUMERIC), NULL },
+		{ CMD_TIMEOUT, OPT_BIT(NUMERIC),
+		  "Illegal 'numeric' option with the 'set' command" },
+		{ CMD_STOPDAEMON, OPT_BIT(SYNCID), NULL },
+		{ CMD_STOPDAEMON, OPT_BIT(MCAST_PORT),
 		  "Illegal 'mcast-port' option with the 'stop-daemon' command" },
 	};
 
@@ -72,27 +72,28 @@ static void test_legality(void **state)
 static void test_conflicts(void **state)
 {
 	(void)state;
-	assert_null(options_conflict(BIT(STATS) | BIT(RATE) | BIT(THRESHOLDS)));
-	assert_null(options_conflict(BIT(CONNECTION) | BIT(PERSISTENT_CONN)));
-	assert_non_null(options_conflict(BIT(CONNECTION) | BIT(STATS)));
-	assert_non_null(options_conflict(BIT(TIMEOUT) | BIT(PERSISTENT_CONN)));
-	assert_non_null(options_conflict(BIT(DAEMON) | BIT(RATE)));
+	assert_null(options_conflict(OPT_BIT(STATS) | OPT_BIT(RATE) | OPT_BIT(THRESHOLDS)));
+	assert_null(options_conflict(OPT_BIT(CONNECTION) | OPT_BIT(PERSISTENT_CONN)));
+	assert_non_null(options_conflict(OPT_BIT(CONNECTION) | OPT_BIT(STATS)));
+	assert_non_null(options_conflict(OPT_BIT(TIMEOUT) | OPT_BIT(PERSISTENT_CONN)));
+	assert_non_null(options_conflict(OPT_BIT(DAEMON) | OPT_BIT(RATE)));
 }
 
 static void test_tunnels(void **state)
 {
 	(void)state;
-	assert_null(options_tunnel(TUNNEL_IPIP, BIT(TUN_TYPE)));
-	assert_string_equal(options_tunnel(TUNNEL_IPIP, BIT(TUN_PORT)),
+	assert_null(options_tunnel(TUNNEL_IPIP, OPT_BIT(TUN_TYPE)));
+	assert_string_equal(options_tunnel(TUNNEL_IPIP, OPT_BIT(TUN_PORT)),
 			    "Illegal 'tun-port' option with the 'ipip' tunnel type");
 	assert_string_equal(options_tunnel(TUNNEL_GUE, 0),
 			    "You need to supply the 'tun-port' option for the 'gue' tunnel type");
-	assert_null(options_tunnel(TUNNEL_GUE, BIT(TUN_PORT) | BIT(TUN_REMCSUM)));
+	assert_null(options_tunnel(TUNNEL_GUE, OPT_BIT(TUN_PORT) | OPT_BIT(TUN_REMCSUM)));
 	assert_string_equal(
-		options_tunnel(TUNNEL_GUE, BIT(TUN_PORT) | BIT(TUN_CSUM) | BIT(TUN_REMCSUM)),
+		options_tunnel(TUNNEL_GUE,
+			       OPT_BIT(TUN_PORT) | OPT_BIT(TUN_CSUM) | OPT_BIT(TUN_REMCSUM)),
 		"The option 'tun-remcsum' conflicts with the 'tun-csum' option in the 'gue' tunnel "
 		"type");
-	assert_string_equal(options_tunnel(TUNNEL_GRE, BIT(TUN_REMCSUM)),
+	assert_string_equal(options_tunnel(TUNNEL_GRE, OPT_BIT(TUN_REMCSUM)),
 			    "Illegal 'tun-remcsum' option with the 'gre' tunnel type");
 }
 
