@@ -35,6 +35,7 @@ struct variant {
 	bool familiar; /* the flows of a round have had a packet less than a second before */
 	bool flush;    /* a round begins with cold caches */
 	int fd;
+	__u32 repeat;	     /* packets a round; 0 = the usual number */
 	unsigned int reason; /* that counts the packets of the fast path */
 	struct bench_ctl shape;
 	__u32 x; /* where the walk through the flows is */
