@@ -371,6 +371,8 @@ def test_decap_ecn(tunnel, inner, outer):
 
 def test_kernel_tunnel_where_there_is_one(rs, peer):
     rs.run("modprobe", "-q", "ipip", check=False)
+    for way in ("up", "down"):  # its first time up gives a device a queue that it keeps
+        rs.run("ip", "link", "set", "tunl0", way, check=False)
     before = state(rs)
     done = rs.realserver("up", "--mode", "tun", "--decap", "kernel", "--vip", VIP, check=False)
     if "tunl0" not in before:
