@@ -102,7 +102,7 @@ static void confirm_neighbours(struct bpvs_instance *in)
 		if (in->dests[i].nh.dst)
 			in->dests[i].nh.checked = now;
 	}
-	for (int i = 0; in->nexthops && i < BENCH_NEXTHOPS; i++) {
+	for (int i = 0; i < BPVS_NEXTHOPS; i++) {
 		if (in->nexthops[i].dst)
 			in->nexthops[i].checked = now;
 	}

@@ -7,9 +7,8 @@
 #include "bench.h"
 #include "internal.h"
 
-#define MAX_ROUNDS     31
-#define MAX_VARIANTS   64
-#define BENCH_NEXTHOPS 1024
+#define MAX_ROUNDS   31
+#define MAX_VARIANTS 64
 /* From here on the table is taken to be larger than the caches. */
 #define BENCH_COLD_FLOWS (1 << 20)
 

@@ -240,6 +240,8 @@ int run_fuzz(struct bpvs_instance *in, char **save)
 	rng_state = strtoull(seed, NULL, 0);
 	memset(&t, 0, sizeof(t));
 	for (unsigned long n = strtoul(count, NULL, 0); n; n--) {
+		if (n % 65536 == 0)
+			run_warm(in);
 		next_frame(&p);
 		if (xdp ? run_xdp(in, ifindex, &p) : fuzz_tc(in, ifindex, &p))
 			t.refused++;
