@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Noise: mutated packets by the hundred thousand through both hooks. Whatever comes, a program ends with a
-known verdict, leaves what it passes untouched, counts every packet once, and the engine's own state
-stays sound. A failure prints the seed, and the first frame that broke a rule.
+Noise: mutated packets by the hundred thousand through both hooks. Whatever comes, a program ends
+with a known verdict, leaves what it passes untouched, counts every packet once, and the engine's
+own state stays sound. A failure prints the seed, and the first frame that broke a rule.
 """
 
 import os
