@@ -42,8 +42,6 @@ struct {
 	__type(value, struct bpvs_dev);
 } bpvs_devs SEC(".maps") __weak;
 
-#define BPVS_NEXTHOPS 1024
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BPVS_NEXTHOPS);
