@@ -458,7 +458,7 @@ static void report_maps(struct bench *b)
 			continue;
 		per = m.value_size;
 		if (m.type == BPF_MAP_TYPE_PERCPU_ARRAY || m.type == BPF_MAP_TYPE_PERCPU_HASH)
-			per *= b->in->ncpus;
+			per *= b->in->ro->cpus;
 		if (m.type == BPF_MAP_TYPE_HASH || m.type == BPF_MAP_TYPE_LRU_HASH)
 			per += m.key_size;
 		snprintf(text, sizeof(text), "map/%s", m.name);
