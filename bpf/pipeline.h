@@ -78,6 +78,7 @@ static __always_inline void key_request(struct conn_key *k, const struct bpvs_fl
 	k->proto = f->proto;
 	k->v6 = f->af == BPVS_V6;
 	k->reply = 0;
+	k->tentative = 0;
 	k->now = now;
 }
 
@@ -90,6 +91,7 @@ static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow
 	k->proto = f->proto;
 	k->v6 = f->af == BPVS_V6;
 	k->reply = 1;
+	k->tentative = 0;
 	k->now = now;
 }
 

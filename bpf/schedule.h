@@ -89,6 +89,35 @@ static __always_inline void hit_stateless(struct conn_hit *hit, const struct con
 	hit->nh = 0;
 }
 
+#define RIVAL_TRIES 4
+#define RIVAL_LOOKS 8
+
+/*
+ * Insert, or find what another CPU inserted for the same flow at the same time. Who loses is early:
+ * the winner's entry may be a moment from being published. A winner that was held up meanwhile is
+ * followed as it stands, which says where the packet goes; its state is left alone. And what was
+ * there may be over by the time of the look: then it is our turn again.
+ */
+static __always_inline int conn_enter(struct conn_new *n, struct conn_hit *hit)
+{
+	int r = CONN_FULL, i, look;
+
+	for (i = 0; i < RIVAL_TRIES; i++) {
+		r = bpvs_conn_insert(n, hit);
+		if (likely(r != CONN_RIVAL))
+			return r;
+		for (look = 0; look < RIVAL_LOOKS; look++)
+			if (bpvs_conn_find(&n->key, hit))
+				return CONN_RIVAL;
+		n->key.tentative = 1;
+		look = bpvs_conn_find(&n->key, hit);
+		n->key.tentative = 0;
+		if (look)
+			return CONN_RIVAL;
+	}
+	return CONN_FULL;
+}
+
 /* Give the flow, whose key is in `n`, a connection, or say why it has none. */
 static __noinline enum bpvs_verdict schedule(const struct bpvs_flow *f, struct conn_new *n,
 					     struct conn_hit *hit)
@@ -107,10 +136,10 @@ static __noinline enum bpvs_verdict schedule(const struct bpvs_flow *f, struct c
 	if (!id || !d)
 		return BPVS_NO_DEST;
 	conn_new_fill(n, d, id);
-	r = bpvs_conn_insert(n);
+	r = conn_enter(n, hit);
 	if (r == CONN_INSERTED)
 		account_conn(d, id);
-	if (r != CONN_FULL && bpvs_conn_find(&n->key, hit))
+	if (r != CONN_FULL)
 		return BPVS_GO_ON;
 	id = choose_stateless(svc, f, n->key.now);
 	d = dest_get(id);

@@ -61,7 +61,11 @@ static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx, cons
 	}
 	barrier();
 	ret->word = READ_ONCE(c->word);
-	return word_valid(ret->word) && word_same_gen(ret->word, word);
+	if (likely(word_valid(ret->word)))
+		return word_same_gen(ret->word, word);
+	/* Not to be touched: its owner expects the word as it is. */
+	ret->idx = ~0U;
+	return k->tentative && ret->word == word;
 }
 
 /* Is the flow's connection in this slot? */
@@ -77,7 +81,10 @@ __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hi
 		return 0;
 	word = READ_ONCE(c->word);
 	barrier();
-	return word_valid(word) && conn_matches(c, idx, k) && !word_expired(word, k->now) &&
+	if (unlikely(!word_valid(word)) &&
+	    !(k->tentative && (word & BPVS_WORD_STATUS) == BPVS_SLOT_TENTATIVE))
+		return 0;
+	return conn_matches(c, idx, k) && !word_expired(word, k->now) &&
 	       conn_copy(c, idx, k, word, ret);
 }
 
@@ -239,8 +246,12 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 
 /*
  * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired and
- * we end it. Of two that are tentative the lower index wins: a higher one we abort, and if that
- * fails it has become valid and wins. Its owner cleans up when its own last step fails.
+ * we end it: if that fails, somebody found it alive and it wins. Of two that are tentative the lower
+ * index wins: a higher one we abort, and if that fails it has become valid and wins. Its owner
+ * cleans up when its own last step fails.
+ *
+ * A slot that changes owners meanwhile may be taken for a rival that it is not: then we lose and try
+ * again. It is never missed: a new owner of the slot sets its bit after ours, and finds us.
  */
 __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 {
@@ -258,15 +269,15 @@ __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 	    !conn_matches(c, idx, k))
 		return 0;
 	if (word_valid(word)) {
-		if (!word_expired(word, k->now))
+		if (!word_expired(word, k->now) || bpvs_conn_kill(idx, word))
+			return !word_expired(word, k->now);
+	} else {
+		if (idx < mine)
 			return 1;
-		bpvs_conn_kill(idx, word);
-		return 0;
+		if (cas64(&c->word, word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY) == word)
+			return 0;
 	}
-	if (idx < mine)
-		return 1;
-	if (cas64(&c->word, word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY) == word)
-		return 0;
+	/* The word moved under us: refreshed by a packet with an older clock, or published. */
 	return word_valid(READ_ONCE(c->word));
 }
 
@@ -289,13 +300,15 @@ static __always_inline bool rivals_win(__u64 hop, __u32 home, __u32 mine, const 
 
 /* The last step: publish, or undo everything when a rival won. */
 static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 idx, __u64 word,
-						     bool lost)
+						     bool lost, struct conn_hit *ret)
 {
 	__u64 valid = (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_VALID;
 	struct bpvs_dest *d;
 
 	if (!lost && cas64(&c->word, word, valid) == word) {
 		count(BPVS_EV_CONN_NEW);
+		ret->idx = idx;
+		ret->word = valid;
 		return CONN_INSERTED;
 	}
 	/* Lost, or aborted by a rival: either way nobody but us frees this slot. */
@@ -312,7 +325,8 @@ static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 
 /* Into the window behind the home. */
 static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
 							 const struct conn_new *n,
-							 struct bpvs_dest *dest)
+							 struct bpvs_dest *dest,
+							 struct conn_hit *ret)
 {
 	struct bpvs_conn *c;
 	__u64 word, hop;
@@ -330,12 +344,13 @@ static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
 	WRITE_ONCE(c->word, word);
 	dest_count(dest, false, 1);
 	hop = fetch_or64(&h->hop, 1ULL << d);
-	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key));
+	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key), ret);
 }
 
 /* Into an overflow slot; bpvs_spill's refusal of a second key keeps two such inserters apart. */
 static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, const struct conn_new *n,
-							struct bpvs_dest *dest)
+							struct bpvs_dest *dest,
+							struct conn_hit *ret)
 {
 	__u32 first = bpvs_ro.slots + BPVS_CONN_WINDOW, at = bpf_get_prandom_u32(), i, idx = 0;
 	struct conn_scratch *x = conn_scratch();
@@ -370,25 +385,30 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, con
 	dest_count(dest, false, 1);
 	hop = fetch_add(&h->hop, 1ULL << 32);
 	count(BPVS_EV_CONN_SPILLED);
-	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key));
+	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key), ret);
 }
 
-__noinline int bpvs_conn_insert(struct conn_new *n)
+__noinline int bpvs_conn_insert(struct conn_new *n, struct conn_hit *ret)
 {
 	struct bpvs_dest *dest;
 	struct bpvs_conn *h;
 	int r;
 
-	if (!n)
+	if (!n || !ret)
 		return CONN_FULL;
 	n->home = conn_home(&n->key.client, n->key.cport, n->key.proto, n->key.v6);
 	dest = dest_get(n->dest);
 	h = conn_slot(n->home);
 	if (!h || !dest)
 		return CONN_FULL;
-	r = conn_insert_near(h, n, dest);
+	ret->dest = n->dest;
+	ret->to = n->daddr;
+	ret->to_port = n->dport;
+	ret->flags = n->flags;
+	ret->nh = 0;
+	r = conn_insert_near(h, n, dest, ret);
 	if (unlikely(r == CONN_FULL))
-		r = conn_insert_far(h, n, dest);
+		r = conn_insert_far(h, n, dest, ret);
 	return r;
 }
 

@@ -164,16 +164,20 @@ static void duel(struct worker *w)
 	unsigned int turn = 0;
 
 	for (;;) {
-		__u32 n = d->next;
-		struct flow f = { n / 2, n / 2 % 3 }; /* NAT services, where the server shows */
+		struct flow f;
+		__u32 n;
 
 		meet(d, w->cpus, &turn);
+		n = d->next;
+		f = (struct flow){ n / 2, n / 2 % 3 }; /* NAT services, where the server shows */
 		if (!w->cpu) {
 			d->began = hammer_ns();
 			d->stop = d->began > w->until;
 			/* Every other duel is about a flow whose connection was just closed. */
-			if (n & 1)
+			if (n & 1) {
+				hammer_request(h, &w->p, f, F_ACK, false);
 				hammer_request(h, &w->p, f, F_RST, false);
+			}
 		}
 		meet(d, w->cpus, &turn);
 		if (d->stop)
