@@ -55,6 +55,7 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 {
 	struct bpvs_dest *d = dest_get(hit->dest);
 	struct bpvs_conn *c = conn_slot(hit->idx);
+	__u64 word;
 
 	if (!d || !c)
 		return BPVS_BUG_MAP;
@@ -65,7 +66,10 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 		return BPVS_GO_ON;
 	}
 	*ret_gone = true;
-	bpvs_conn_kill(hit->idx, READ_ONCE(c->word));
+	/* Another CPU may have ended it, and the slot be the new connection's by now. */
+	word = READ_ONCE(c->word);
+	if (word_same_gen(word, hit->word))
+		bpvs_conn_kill(hit->idx, word);
 	return BPVS_GO_ON;
 }
 
