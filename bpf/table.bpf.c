@@ -141,27 +141,49 @@ __noinline int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret)
 	return idx && bpvs_conn_try(idx, k, ret);
 }
 
-/* Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. */
+/*
+ * Remove a key of the slot's. Of replies that two connections cannot be told apart by (one client
+ * endpoint, one real server's, two virtual services) the key is the younger's.
+ */
+static __always_inline void spill_drop(const struct bpvs_spill_key *s, __u32 idx)
+{
+	__u32 *at = bpf_map_lookup_elem(&bpvs_spill, s);
+
+	if (at && *at == idx)
+		bpf_map_delete_elem(&bpvs_spill, s);
+}
+
+/*
+ * Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. What the atomics
+ * return is used, so that on every CPU they are done before the slot is let go.
+ */
 static __always_inline void conn_unlink(__u32 idx, const struct bpvs_conn *c)
 {
 	struct bpvs_conn *h = conn_slot(c->home);
+	__u64 bit;
 
 	if (c->flags & BPVS_CONN_SPILLED) {
 		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
 		struct conn_scratch *x = conn_scratch();
 		struct bpvs_spill_key *s = x ? &x->spill : NULL;
 
-		/* An overflow slot has its addresses in bpvs_conns6 whatever its family. */
+		/*
+		 * An overflow slot has its addresses in bpvs_conns6 whatever its family. The
+		 * request's key last: as long as it stands, nobody else's reply key is at stake.
+		 */
 		if (c6 && s) {
-			spill_key(s, &c6->caddr, &c6->vaddr, c->cport, c->vport, c->proto, false);
-			bpf_map_delete_elem(&bpvs_spill, s);
 			spill_key(s, &c6->caddr, &c6->daddr, c->cport, c->dport, c->proto, true);
-			bpf_map_delete_elem(&bpvs_spill, s);
+			spill_drop(s, idx);
+			spill_key(s, &c6->caddr, &c6->vaddr, c->cport, c->vport, c->proto, false);
+			spill_drop(s, idx);
 		}
-		if (h)
-			fetch_add(&h->hop, -(1ULL << 32));
+		bit = 1ULL << 32;
+		if (h && !(fetch_add(&h->hop, -bit) >> 32))
+			count(BPVS_BUG_TABLE);
 	} else if (h) {
-		fetch_and64(&h->hop, ~(1ULL << ((idx - c->home) & 31)));
+		bit = 1ULL << ((idx - c->home) & 31);
+		if (!(fetch_and64(&h->hop, ~bit) & bit))
+			count(BPVS_BUG_TABLE);
 	}
 }
 
@@ -361,6 +383,10 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, con
 
 	if (!x || !bpvs_ro.spills || READ_ONCE(h->hop) >> 32 >= SPILL_OF_A_HOME)
 		return CONN_FULL;
+	/* One that expired and was not swept yet would keep the key: this ends it. */
+	idx = spill_find(&n->key);
+	if (idx && bpvs_rival_wins(idx, ~0U, &n->key))
+		return CONN_RIVAL;
 	for (i = 0; i < SPILL_TRIES; i++) {
 		idx = first + (at + i * 7) % bpvs_ro.spills;
 		if (bpvs_slot_claim(idx, n->key.now))
@@ -380,8 +406,10 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, con
 		conn_release(c, word);
 		return err == -EEXIST ? CONN_RIVAL : CONN_FULL;
 	}
-	spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
-	bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
+	if ((n->flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ) {
+		spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
+		bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
+	}
 	dest_count(dest, false, 1);
 	hop = fetch_add(&h->hop, 1ULL << 32);
 	count(BPVS_EV_CONN_SPILLED);

@@ -5,7 +5,7 @@
  * permanent neighbours as tests/prog/harness.py makes them. The result is one line of JSON; the exit
  * status is 1 when something was found wrong.
  *
- *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | selftest | full FLOWS | million CONNS
+ *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | million CONNS
  */
 #include <getopt.h>
 #include <net/if.h>
@@ -80,6 +80,8 @@ static int command(struct hammer *h, int argc, char **argv)
 		return run(h, true, false);
 	if (!strcmp(argv[0], "duels"))
 		return run(h, false, true);
+	if (!strcmp(argv[0], "reopen"))
+		return hammer_reopen(h);
 	if (!strcmp(argv[0], "selftest"))
 		return hammer_selftest(h);
 	if (!strcmp(argv[0], "full") && n)

@@ -109,6 +109,7 @@ __u64 hammer_counter(struct hammer *h, unsigned int counter);
 void hammer_churn(struct hammer *h, unsigned int ms);
 void hammer_duels(struct hammer *h, unsigned int ms);
 int hammer_full(struct hammer *h, __u32 flows);
+int hammer_reopen(struct hammer *h);
 
 /* ---- hammer_million.c ---- */
 int hammer_million(struct hammer *h, __u32 conns);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What the hammer's threads do. */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -205,4 +206,70 @@ void hammer_duels(struct hammer *h, unsigned int ms)
 	hammer_run(h, ms, duel, &d);
 	next = (d.next + 2) & ~1U;
 	hammer_check_table(h);
+}
+
+/* ---- one case alone: a spilled connection that expired, whose flow comes again ---- */
+
+static bool spilled_alive(struct hammer *h, struct flow f, __u32 *ret_idx)
+{
+	struct bpvs_svc_key svc = hammer_svc_key(f.svc);
+	struct bpvs_spill_key k = { .caddr = hammer_client(f), .peer = svc.addr,
+				    .cport = hammer_cport(f), .pport = svc.port,
+				    .proto = svc.proto };
+
+	return !bpf_map_lookup_elem(h->in->fd_spill, &k, ret_idx);
+}
+
+/* Flows of one home until one of them spills. */
+static bool fill_home(struct hammer *h, struct run_packet *p, struct flow *ret)
+{
+	__u32 home = hammer_home(h->in, (struct flow){ 0, 0 }), n = 0;
+
+	for (__u32 client = 0; n < 3 * BPVS_CONN_WINDOW; client++) {
+		struct flow f = { client, 0 };
+		__u32 idx;
+
+		if (hammer_home(h->in, f) != home)
+			continue;
+		n++;
+		hammer_request(h, p, f, F_SYN, true);
+		*ret = f;
+		if (spilled_alive(h, f, &idx))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The window is full and stays so; the spilled entry has expired, and the sweep has not come by yet.
+ * The flow must get a connection, not a stateless choice.
+ */
+int hammer_reopen(struct hammer *h)
+{
+	static struct run_packet p;
+	int round, reopened = 0;
+	struct flow f;
+	__u32 idx;
+
+	hammer_timeouts(h, 100 * h->in->ro->clock_hz);
+	if (!fill_home(h, &p, &f)) {
+		hammer_wrong(h, "reopen: nothing spilled");
+		return 1;
+	}
+	/* The sweep may come by between the two lines: then there was nothing to see. */
+	for (round = 0; round < 20; round++) {
+		if (!spilled_alive(h, f, &idx)) {
+			hammer_request(h, &p, f, F_SYN, true);
+			continue;
+		}
+		((__u32 *)&h->in->conns[idx].word)[1] = (__u32)bpvs_clock_since(h->in, 0) - 50;
+		hammer_request(h, &p, f, F_SYN, true);
+		reopened++;
+	}
+	run_say("{\"reopened\": %d, \"full\": %llu}\n", reopened,
+		hammer_counter(h, BPVS_EV_CONN_FULL));
+	if (hammer_counter(h, BPVS_EV_CONN_FULL))
+		hammer_wrong(h, "reopen: a flow found its own expired entry in its way");
+	hammer_check_table(h);
+	return 0;
 }
