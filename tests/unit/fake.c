@@ -60,8 +60,8 @@ struct bpvs_instance *fake_new(struct fake_size size)
 	f->in.dests = take(size.dests, sizeof(*f->in.dests));
 	f->in.lists = take(size.list, sizeof(*f->in.lists));
 	f->in.rates = take(size.svcs + size.dests, sizeof(*f->in.rates));
-	f->in.conns = take(size.slots + 16, sizeof(*f->in.conns));
-	f->in.conns6 = take(size.slots + 16, sizeof(*f->in.conns6));
+	f->in.conns = take(size.slots + BPVS_CONN_WINDOW + 16, sizeof(*f->in.conns));
+	f->in.conns6 = take(size.slots + BPVS_CONN_WINDOW + 16, sizeof(*f->in.conns6));
 	f->map_keys = take(size.svcs, sizeof(*f->map_keys));
 	f->map_used = take(size.svcs, sizeof(*f->map_used));
 	f->stats = take(size.svcs + size.dests, sizeof(*f->stats));
