@@ -97,8 +97,8 @@ static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
 	struct ethhdr *eth, *old;
 	void *ip;
 
-	/* All that is written lies in front of the old link header's end. */
-	eth = pkt_at(pkt, 0, sizeof(struct ipv6hdr) + sizeof(*icmp) + 2 * ETH_HLEN);
+	/* The larger of the two, which the smallest quoted IPv4 packet still fills up. */
+	eth = pkt_at(pkt, 0, ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(*icmp));
 	if (!eth)
 		return -1;
 	ip = eth + 1;
@@ -135,7 +135,7 @@ static __noinline int icmp_answer(pkt_t *pkt, const struct bpvs_flow *f, const s
 	/* Room in front moves the link header there too; it becomes the answer's after swapping. */
 	if (bpf_skb_change_tail(pkt, f->l3 + quote, 0) || bpf_skb_change_head(pkt, outer, 0))
 		return -1;
-	bpf_skb_pull_data(pkt, ETH_HLEN + outer + ETH_HLEN);
+	bpf_skb_pull_data(pkt, ETH_HLEN + outer + sizeof(struct iphdr));
 	if (answer_headers(pkt, f, a, quote, outer))
 		return -1;
 	sum = bpvs_sum(pkt, at, sizeof(*icmp) + quote,

@@ -30,11 +30,13 @@
 
 static char libbpf_words[256];
 
-/* Keep the last thing that libbpf complains of, for our own message. */
+/* Keep the last thing that libbpf complains of, for our own message; BPVS_DEBUG shows all of it. */
 static int keep_words(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	char line[256];
 
+	if (level != LIBBPF_DEBUG && getenv("BPVS_DEBUG"))
+		return vfprintf(stderr, fmt, ap);
 	if (level != LIBBPF_WARN)
 		return 0;
 	vsnprintf(line, sizeof(line), fmt, ap);

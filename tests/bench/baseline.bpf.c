@@ -54,7 +54,7 @@ static __always_inline void put32(void *data, int off, __u32 v)
 
 static __always_inline __u32 next_flow(void)
 {
-	__u32 x = ctl.x * 1664525 + 1013904223;
+	__u32 x = BENCH_NEXT(ctl.x);
 
 	ctl.x = x;
 	return ctl.base + (x & ctl.mask);

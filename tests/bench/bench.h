@@ -24,9 +24,12 @@ enum bench_target {
 	BENCH_TARGETS
 };
 
+#define BENCH_NEXT(x) ((x) * 1664525U + 1013904223U)
+
 /*
- * What the wrapper injects. Flows are visited by x = a * x + c mod 2^32, of which the low bits that
- * `mask` leaves are the flow: each of mask + 1 flows once, in an order that no prefetcher follows.
+ * What the wrapper injects. Flows are visited by x = BENCH_NEXT(x) mod 2^32, of which the low bits
+ * that `mask` leaves are the flow: each of mask + 1 flows once, in an order that no prefetcher
+ * follows.
  */
 struct bench_ctl {
 	__u32 target;

@@ -10,6 +10,8 @@
 #define MAX_ROUNDS     31
 #define MAX_VARIANTS   64
 #define BENCH_NEXTHOPS 1024
+/* From here on the table is taken to be larger than the caches. */
+#define BENCH_COLD_FLOWS (1 << 20)
 
 enum hook {
 	XDP,
@@ -27,9 +29,11 @@ struct variant {
 	char name[64];
 	enum hook hook;
 	bool reply;
-	bool alone;  /* run fd without a wrapper */
-	bool fresh;  /* each packet makes a connection */
-	bool single; /* a new skb for each packet */
+	bool alone;    /* run fd without a wrapper */
+	bool fresh;    /* each packet makes a connection */
+	bool single;   /* a new skb for each packet */
+	bool familiar; /* the flows of a round have had a packet less than a second before */
+	bool flush;    /* a round begins with cold caches */
 	int fd;
 	unsigned int reason; /* that counts the packets of the fast path */
 	struct bench_ctl shape;

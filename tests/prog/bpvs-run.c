@@ -311,21 +311,26 @@ static int cmd_insns(struct bpvs_instance *in, char **save)
 	return run_say("}\n");
 }
 
-static int cmd_ready(struct bpvs_instance *in, char **save)
+/* Labels of what is counted beside the packets' fates. */
+static int cmd_events(struct bpvs_instance *in, char **save)
 {
 	(void)in;
 	(void)save;
-	return run_say("ok\n");
+	for (int i = BPVS_EV_FIRST, n = 0; i < BPVS_COUNTERS; i++) {
+		if (run_labels[i])
+			run_say("%s\"%s\"", n++ ? ", " : "[", run_labels[i]);
+	}
+	return run_say("]\n");
 }
 
 static const struct {
 	const char *name;
 	int (*run)(struct bpvs_instance *in, char **save);
 } commands[] = {
-	{ "xdp", cmd_xdp },	{ "tc", cmd_tc },	{ "counters", cmd_counters },
-	{ "conns", cmd_conns }, { "stats", cmd_stats }, { "services", cmd_services },
-	{ "warm", cmd_warm },	{ "fuzz", run_fuzz },	{ "template", run_template },
-	{ "ready", cmd_ready }, { "vlan", cmd_vlan },	{ "insns", cmd_insns },
+	{ "xdp", cmd_xdp },	  { "tc", cmd_tc },	  { "counters", cmd_counters },
+	{ "conns", cmd_conns },	  { "stats", cmd_stats }, { "services", cmd_services },
+	{ "warm", cmd_warm },	  { "fuzz", run_fuzz },	  { "template", run_template },
+	{ "events", cmd_events }, { "vlan", cmd_vlan },	  { "insns", cmd_insns },
 };
 
 static int dispatch(struct bpvs_instance *in, char *line)

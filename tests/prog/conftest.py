@@ -37,9 +37,9 @@ def port():
     return next(client_ports)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_bugs(prog):
-    """No packet of any test may find the engine's own state broken."""
+    """No packet of a test may find the engine's own state broken."""
     yield
     counters = prog.counters()
     assert {k: v for k, v in counters.items() if k.startswith("bug-") and v} == {}

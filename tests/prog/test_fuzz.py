@@ -8,7 +8,7 @@ stays sound. A failure prints the seed, and the first frame that broke a rule.
 import os
 
 import pytest
-from harness import EVENTS, FAMILIES, MAC_C0, MAC_S0, l4, mac_client, mac_real
+from harness import FAMILIES, MAC_C0, MAC_S0, l4, mac_client, mac_real
 from scapy.all import (
     ICMP,
     IP,
@@ -22,6 +22,8 @@ from scapy.all import (
     IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
 )
+
+pytestmark = pytest.mark.usefixtures("no_bugs")
 
 SEED = int(os.environ.get("BPVS_FUZZ_SEED", "1"))
 COUNT = int(os.environ.get("BPVS_FUZZ_COUNT", "20000"))
@@ -81,7 +83,8 @@ def test_noise(prog, hook, dev):
         tally = prog.fuzz(SEED, COUNT // 2, hook, dev)
     what = f"seed {SEED}: {tally}"
     assert tally["ran"] + tally["refused"] == COUNT // 2, what
-    assert tally["refused"] < COUNT // 100, what
+    # test runs make no skb of less than its IP header
+    assert tally["refused"] < (COUNT // 10 if hook == "tc" else 1), what
     assert (tally["aborted"], tally["unknown"], tally["touched"]) == (0, 0, 0), what
     assert sum(grown.values()) == tally["ran"], (what, grown)
     # most of it has to get past the first checks to be worth anything
@@ -99,4 +102,3 @@ def test_bookkeeping(prog):
     for number, total in counts.items():
         # expired ones stay counted until the sweep comes by
         assert total >= conns.get(number, 0)
-    assert set(EVENTS) <= set(prog.counters())

@@ -66,6 +66,8 @@ SERVICES = {
     VLAN_DR: [],
 }
 
+pytestmark = pytest.mark.usefixtures("no_bugs")
+
 HOOKS = ["xdp", "tc"]
 PROTOS = ["tcp", "udp"]
 NUMBERS = {"tcp": 6, "udp": 17}
@@ -879,16 +881,20 @@ def headers_end(pkt):
 def test_cut_short(prog, port, hook, fam):
     """
     Every valid packet cut at every length. Without whole headers it is left alone; without all of
-    its payload it may be forwarded, but each is counted once and none makes a program fail. (Test
-    runs take no frame of less than a link header, and TC's none without anything behind it.)
+    its payload it may be forwarded, but each is counted once and none makes a program fail.
     """
     open_flow(prog, fam, "tcp", port, NAT, 8080)
     for name, whole, dev in whole_packets(fam, port):
         raw = bytes(whole)
         end = headers_end(Ether(raw)) if "icmp" not in name else 0
         for size in range(15, len(raw)):
-            with prog.counting() as grown:
-                result = prog.run(hook, raw[:size], dev)
+            try:
+                with prog.counting() as grown:
+                    result = prog.run(hook, raw[:size], dev)
+            except RunError:
+                # test runs make no skb of less than its IP header
+                assert hook == "tc" and size < 14 + (20 if fam is V4 else 40)
+                continue
             assert sum(grown.values()) == 1, (name, size, grown)
             assert result.fate in ("pass", "drop", "sent"), (name, size, result)
             if size < end:

@@ -9,6 +9,8 @@ import pytest
 from harness import V4, V6, l4, mac_client, mac_real, MAC_C0, MAC_S0
 from scapy.all import Ether
 
+pytestmark = pytest.mark.usefixtures("no_bugs")
+
 STATES = "NO ES SS SR FW TW CL CW LA LI SA".split()
 
 NAMES = {
@@ -99,7 +101,6 @@ METHODS = {
 
 @pytest.fixture(autouse=True)
 def services(ns, prog):
-    """New ones for each test: what the last one left expires while this one counts."""
     ns.ipvsadm("-C")
     for fam in (V4, V6):
         for flag, vport, rport, _ in METHODS.values():
@@ -150,6 +151,11 @@ def test_states(prog, hook, fam, method):
                     check_step(prog, hook, fam, method, state, path, way, table, flag, flags)
 
 
+def expires(conn, seconds):
+    """A clock unit of the data path may be 10 ms, and a walk through many flows takes a while."""
+    return seconds * 1000 - 1500 <= conn["expires_ms"] <= seconds * 1000 + 20
+
+
 def check_step(prog, hook, fam, method, state, path, way, table, flag, flags):
     what = f"{state} + {way} {flags or 'no flags'} (after {path})"
     flow = Flow(prog, hook, fam, method, next(ports))
@@ -166,12 +172,12 @@ def check_step(prog, hook, fam, method, state, path, way, table, flag, flags):
     conn = flow.conn()
     assert conn["state"] == NAMES[want], what
     assert conn["active"] == live, what
-    assert TIMEOUTS[want] * 1000 - 1500 <= conn["expires_ms"] <= TIMEOUTS[want] * 1000, what
+    assert expires(conn, TIMEOUTS[want]), what
     # Closed connections of earlier steps may have expired meanwhile; none that is active can have.
     now_active, now_inactive = flow.counts()
     assert now_active == active + live, what
     most = inactive + (not live)
-    assert most - grown.get("conn-expired", 0) <= now_inactive <= most, what
+    assert most - grown.get("conn-ended", 0) <= now_inactive <= most, what
 
 
 @pytest.mark.parametrize("hook", ["xdp", "tc"])
@@ -213,12 +219,14 @@ def test_datagrams(ns, prog, hook, fam):
     svc = fam.endpoint(fam.vip, 53)
     ns.ipvsadm(f"-A -u {svc} -s rr\n-a -u {svc} -r {fam.endpoint(fam.real(), 53)} -m")
     try:
+        # a destination that comes back has the connections that it left with
+        (old,) = prog.service(fam.vip, 53, 17)["dests"]
         pkt = Ether(src=mac_client(), dst=MAC_C0) / fam.ip(fam.client, fam.vip)
         prog.deliver(hook, pkt / l4("udp", cport, 53))
         (conn,) = prog.conns(fam.client, cport)
         assert (conn["proto"], conn["state"], conn["active"]) == (17, "UDP", False)
-        assert 298500 <= conn["expires_ms"] <= 300000
+        assert expires(conn, 300)
         (dest,) = prog.service(fam.vip, 53, 17)["dests"]
-        assert (dest["active"], dest["inactive"]) == (0, 1)
+        assert (dest["active"], dest["inactive"]) == (old["active"], old["inactive"] + 1)
     finally:
         ns.ipvsadm(f"-D -u {svc}")

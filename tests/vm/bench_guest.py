@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Instructions per packet of kernel IPVS and of BPVS; tests/vm/bench runs this in the icount guest.
 
-One veth pair: frames are injected at `gen0` (namespace gen) and met at `lb0` (namespace lb) by what is
-measured; what that forwards goes out of `lb0` again and is counted and dropped at `gen0`. Every figure
-is net of the generator: the same frames dropped at `lb0` by the shortest XDP program.
+One veth pair: frames are injected at `gen0` (namespace gen) and met at `lb0` (namespace lb) by what
+is measured; what that forwards goes out of `lb0` again and is counted and dropped at `gen0`. Every
+figure is net of the generator: the same frames dropped at `lb0` by the shortest XDP program.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class BenchError(Exception):
 
 
 def sh(*args, ns=None, env=None):
-    """Run a command, in a namespace if told, and return its output; a failure ends the benchmark."""
+    """Run a command, in a namespace if told, and return its output; a failure ends it all."""
     args = [str(a) for a in args]
     if ns:
         args = ["ip", "netns", "exec", ns, *args]
@@ -67,7 +67,8 @@ class Lab:
         sh("ip", "-n", "lb", "addr", "add", f"{VIP}/32", "dev", "lb0")
         sh("ip", "-n", "lb", "route", "add", "default", "via", GATEWAY)
         for addr, mac in zip([GATEWAY, *REAL], [A_MAC, *REAL_MAC]):
-            sh("ip", "-n", "lb", "neigh", "add", addr, "lladdr", mac, "dev", "lb0", "nud", "permanent")
+            sh("ip", "-n", "lb", "neigh", "add", addr, "lladdr", mac, "nud", "permanent",
+               "dev", "lb0")
         return self
 
     def __exit__(self, *_):
@@ -88,11 +89,17 @@ class Lab:
         self.attach("pass")
         sh("ethtool", "-K", "lb0", "gro", "off", ns="lb")
 
+    @staticmethod
+    def arrived():
+        link = json.loads(sh("ip", "-n", "lb", "-s", "-j", "link", "show", "lb0"))
+        return link[0]["stats64"]["rx"]["packets"]
+
     def inject(self, *options, server=VIP, count=FLOWS, repeats=1):
+        before = self.arrived()
         out = sh(self.tools / "inject", "--dev", "gen0", "--src", A_MAC, "--dst", B_MAC, "--client",
                  CLIENT, "--server", server, "--port", PORT, "--count", count, "--repeats", repeats,
                  *options, ns="gen")
-        return json.loads(out)
+        return dict(json.loads(out), arrived=self.arrived() - before)
 
 
 class Ipvs:
@@ -139,7 +146,7 @@ def check_sum(data):
 
 
 def check_frame(frame, method):
-    """The forwarded frame must be what the method promises, or we would be timing something else."""
+    """The forwarded frame must be what the method promises, or we would count something else."""
     dst_mac = ":".join(f"{b:02x}" for b in frame[:6])
     ip = frame[14:]
     if method == "tun":
@@ -171,6 +178,8 @@ def packed(addr):
 
 def gather(result, expect, method=None):
     """The median of a run, once every frame has met the fate expected of it."""
+    if result["arrived"] != result["sent"]:
+        raise BenchError(f"{result['sent']} sent, {result['arrived']} arrived")
     if result["sunk"] != (result["sent"] if expect == "forwarded" else 0):
         raise BenchError(f"{result['sent']} sent, {result['sunk']} came back, not {expect}")
     if method:

@@ -48,7 +48,7 @@ def build_tools(directory):
 
 
 def kernel_ipvsadm():
-    """The ipvsadm of kernel IPVS, unpacked without installing: its path, and its LD_LIBRARY_PATH."""
+    """The ipvsadm of kernel IPVS, unpacked, not installed: its path, and its LD_LIBRARY_PATH."""
 
     def unpack(package):
         done = subprocess.run(
