@@ -126,8 +126,13 @@ struct duel {
 	_Atomic __u32 next; /* client of the coming duels */
 	_Atomic unsigned int server[MOST_CPUS];
 	__u64 began;
-	__u64 full;
+	bool full; /* then */
 };
+
+static bool table_full(struct hammer *h)
+{
+	return bpvs_clock_since(h->in, h->in->cfg->full_until) < 0;
+}
 
 /* Everybody goes on when the last has come; `turn` counts the meetings. */
 static void meet(struct duel *d, unsigned int cpus, unsigned int *turn)
@@ -146,8 +151,11 @@ static void judge(struct worker *w, struct duel *d, struct flow f)
 	__u32 unit_ms = 1000 / w->h->in->ro->clock_hz;
 	unsigned int first = d->server[0];
 
-	/* Held up for so long that the connection may have ended between the two packets. */
-	if (hammer_ns() - d->began > unit_ms * 3000000ULL) {
+	/*
+	 * Held up for so long that the connection may have ended between the two packets; or at the
+	 * moment at which the table ran full: one packet got the scheduler's choice, one the hash's.
+	 */
+	if (hammer_ns() - d->began > unit_ms * 3000000ULL || table_full(w->h) != d->full) {
 		w->h->unjudged++;
 		return;
 	}
@@ -173,6 +181,7 @@ static void duel(struct worker *w)
 		f = (struct flow){ n / 2, n / 2 % 3 }; /* NAT services, where the server shows */
 		if (!w->cpu) {
 			d->began = hammer_ns();
+			d->full = table_full(h);
 			d->stop = d->began > w->until;
 			/* Every other duel is about a flow whose connection was just closed. */
 			if (n & 1) {
