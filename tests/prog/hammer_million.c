@@ -13,6 +13,7 @@ struct crowd {
 	_Atomic __u64 longest; /* run of a program, ns, system call included */
 	_Atomic bool drained;
 	__u64 deadline;
+	__u32 when; /* clock: all connections expire */
 };
 
 static void longest(struct crowd *c, __u64 ns)
@@ -54,19 +55,20 @@ static double seconds_since(__u64 start)
 	return (double)(hammer_ns() - start) * 1e-9;
 }
 
-/* What would take the same number of packets at one instant, done to the table. */
-static void expire_together(struct hammer *h, __u32 when)
+/*
+ * FIN for all: TIME_WAIT, with a timeout that ends at one moment whenever the packet came. Timeouts
+ * are read once a packet, so a few land beside it.
+ */
+static void closer(struct worker *w)
 {
-	__u32 end = h->in->ro->slots + BPVS_CONN_WINDOW + h->in->ro->spills;
+	struct crowd *c = w->arg;
+	__u32 *timeout = &w->h->in->cfg->tcp_timeout[BPVS_TCP_TIME_WAIT];
 
-	for (__u32 idx = 0; idx < end; idx++) {
-		__u64 *at = &h->in->conns[idx].word;
-		__u64 word = __atomic_load_n(at, __ATOMIC_ACQUIRE), next;
-
-		next = (__u32)word | (__u64)when << BPVS_WORD_EXPIRY_SHIFT;
-		if ((word & BPVS_WORD_STATUS) == BPVS_SLOT_VALID)
-			__atomic_compare_exchange_n(at, &word, next, false, __ATOMIC_ACQ_REL,
-						    __ATOMIC_RELAXED);
+	for (__u32 n; (n = c->next++) < c->conns;) {
+		if (!(n & 255))
+			__atomic_store_n(timeout, -bpvs_clock_since(w->h->in, c->when),
+					 __ATOMIC_RELAXED);
+		hammer_request(w->h, &w->p, (struct flow){ n, 0 }, F_FIN | F_ACK, false);
 	}
 }
 
@@ -88,11 +90,15 @@ int hammer_million(struct hammer *h, __u32 conns)
 		hammer_counter(h, BPVS_EV_CONN_FULL));
 	run_say("\"open_s\": %.2f, ", open_s);
 	fflush(stdout);
-	expire_together(h, (__u32)bpvs_clock_since(h->in, 0) + hz / 2);
+	c.next = 0;
+	c.when = (__u32)bpvs_clock_since(h->in, 0) + 2 * hz + (__u32)(open_s * 2 * hz);
+	hammer_run(h, 0, closer, &c);
 	hammer_timeouts(h, 60 * hz);
 	cfg->tick_gap = 0;
 	cfg->tick_cost = 0;
 	c.deadline = hammer_ns() + 120000000000ULL;
+	while (bpvs_clock_since(h->in, c.when) < 0)
+		usleep(1000);
 	start = hammer_ns();
 	hammer_run(h, 0, passer, &c);
 	drain_s = seconds_since(start);
@@ -108,9 +114,60 @@ int hammer_million(struct hammer *h, __u32 conns)
 
 /* ---- a table with no room ---- */
 
+/* A whole flow, by both hooks, there and back: one server, one service. */
+static void full_flow(struct worker *w, struct flow f)
+{
+	static const __u8 life[] = { F_SYN, F_SYN, F_ACK, F_ACK, F_FIN | F_ACK, F_RST };
+	struct hammer *h = w->h;
+	unsigned int server = 0;
+
+	for (size_t i = 0; i < sizeof(life); i++) {
+		unsigned int to;
+
+		if (hammer_request(h, &w->p, f, life[i], i & 1))
+			continue;
+		to = hammer_server(h, &w->p, f);
+		if (!to || (server && to != server))
+			hammer_wrong(h, "full: client %u, service %u: packet %zu went to %u, not %u",
+				     f.client, f.svc, i, to, server);
+		server = to;
+		if (!server || hammer_reply(h, &w->p, f, server, F_ACK, i & 1))
+			continue;
+		if (!hammer_replied(h, &w->p, f))
+			hammer_wrong(h, "full: client %u, service %u: reply %zu was not translated",
+				     f.client, f.svc, i);
+	}
+}
+
+static void fuller(struct worker *w)
+{
+	struct crowd *c = w->arg;
+
+	for (__u32 n; (n = c->next++) < c->conns;) {
+		__u64 start = hammer_ns();
+
+		full_flow(w, (struct flow){ n, n % 3 });
+		longest(c, hammer_ns() - start);
+	}
+}
+
 int hammer_full(struct hammer *h, __u32 flows)
 {
-	(void)h;
-	(void)flows;
-	return 2;
+	__u32 room = h->in->ro->slots + BPVS_CONN_WINDOW + h->in->ro->spills;
+	/* Far more than there is room for, so that only some of the first meet a table with room. */
+	struct crowd c = { .conns = room * 4 }, first = c;
+
+	hammer_timeouts(h, 3600 * h->in->ro->clock_hz);
+	hammer_run(h, 0, opener, &first);
+	c.next = first.conns;
+	c.conns = first.conns + flows;
+	hammer_run(h, 0, fuller, &c);
+	run_say("{\"flows\": %u, \"live\": %llu, \"full\": %llu, \"dropped\": %llu, ", flows,
+		hammer_live(h), hammer_counter(h, BPVS_EV_CONN_FULL),
+		hammer_counter(h, BPVS_TABLE_FULL));
+	if (!hammer_counter(h, BPVS_EV_CONN_FULL))
+		hammer_wrong(h, "full: the table never was");
+	hammer_check_table(h);
+	run_say("\"longest_flow_us\": %llu, \"wrong\": %lu}\n", c.longest / 1000, h->wrong);
+	return 0;
 }
