@@ -22,6 +22,7 @@
  */
 #define cas64(p, old, val)   __sync_val_compare_and_swap((p), (old), (val))
 #define cas32(p, old, val)   __sync_val_compare_and_swap((p), (old), (val))
+#define xchg32(p, v)	     __sync_lock_test_and_set((p), (v))
 #define fetch_add(p, v)	     __sync_fetch_and_add((p), (v))
 #define fetch_or64(p, v)     __sync_fetch_and_or((p), (v))
 #define fetch_and64(p, v)    __sync_fetch_and_and((p), (v))

@@ -22,7 +22,7 @@ struct conn_key {
 	__u8 proto;
 	__u8 v6;
 	__u8 reply;
-	__u8 pad;
+	__u8 tentative; /* find one that is not published yet, too */
 	__u32 now;
 };
 
@@ -109,8 +109,11 @@ enum conn_insert {
 /* Find the connection of a packet: 1, and *ret is a consistent copy of it; or 0. */
 int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret);
 
-/* Insert a connection, against other CPUs that may be inserting the same flow: enum conn_insert. */
-int bpvs_conn_insert(struct conn_new *n);
+/*
+ * Insert a connection, against other CPUs that may be inserting the same flow: enum conn_insert.
+ * When it was inserted, *ret is as bpvs_conn_find() would give it.
+ */
+int bpvs_conn_insert(struct conn_new *n, struct conn_hit *ret);
 
 /* End the connection in a slot: 1, or 0 when `word` is not its word any more. */
 int bpvs_conn_kill(__u32 idx, __u64 word);

@@ -46,7 +46,11 @@ static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx, cons
 	}
 	barrier();
 	ret->word = READ_ONCE(c->word);
-	return word_valid(ret->word) && word_same_gen(ret->word, word);
+	if (likely(word_valid(ret->word)))
+		return word_same_gen(ret->word, word);
+	/* Not to be touched: its owner expects the word as it is. */
+	ret->idx = ~0U;
+	return k->tentative && ret->word == word;
 }
 
 /*

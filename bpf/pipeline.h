@@ -63,6 +63,7 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 						    const struct bpvs_flow *f, bool *ret_gone)
 {
 	struct bpvs_conn *c;
+	__u64 word;
 
 	if (unlikely(!(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))) {
 		if (!READ_ONCE(bpvs_cfg.expire_nodest_conn))
@@ -72,8 +73,12 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 	}
 	*ret_gone = true;
 	c = conn_slot(hit->idx);
-	if (c)
-		bpvs_conn_kill(hit->idx, READ_ONCE(c->word));
+	if (!c)
+		return BPVS_GO_ON;
+	/* Another CPU may have ended it, and the slot be the new connection's by now. */
+	word = READ_ONCE(c->word);
+	if (word_same_gen(word, hit->word))
+		bpvs_conn_kill(hit->idx, word);
 	return BPVS_GO_ON;
 }
 
@@ -86,7 +91,7 @@ static __always_inline void key_request(struct conn_key *k, const struct bpvs_fl
 	k->proto = f->proto;
 	k->v6 = f->af == BPVS_V6;
 	k->reply = 0;
-	k->pad = 0;
+	k->tentative = 0;
 	k->now = now;
 }
 
@@ -99,7 +104,7 @@ static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow
 	k->proto = f->proto;
 	k->v6 = f->af == BPVS_V6;
 	k->reply = 1;
-	k->pad = 0;
+	k->tentative = 0;
 	k->now = now;
 }
 

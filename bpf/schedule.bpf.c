@@ -44,26 +44,36 @@ static __always_inline bool may_start(const struct bpvs_flow *f)
 }
 
 /*
- * The table has no room. The client endpoint's hash names a destination, the same for each packet
- * of the flow as long as the list stays, and no connection is made.
+ * The table is, or lately was, full: for so long (s) the hash of the client endpoint schedules in
+ * the scheduler's place, connection or not. Some packets of a flow may find no room and others some,
+ * and all have to go to one real server; and a flow that has no connection is still known by its
+ * packets without SYN.
  */
-static __always_inline __u32 choose_stateless(struct bpvs_svc *svc, const struct bpvs_flow *f,
-					      __u32 now)
+static __always_inline void table_full_set(__u32 now)
 {
-	__u32 home = conn_home(&f->saddr, f->sport, f->proto, f->af == BPVS_V6), i;
-	struct sched_list l = sched_list(svc);
-
 	count(BPVS_EV_CONN_FULL);
-	WRITE_ONCE(bpvs_cfg.full_until, now + 2 * bpvs_ro.clock_hz);
-	if (!l.len)
-		return 0;
-	for (i = 0; i < 16; i++) {
-		struct bpvs_list_entry e = sched_entry(l, (home + i) % l.len);
+	WRITE_ONCE(bpvs_cfg.full_until, now + FULL_TIME * bpvs_ro.clock_hz);
+}
 
-		if (e.weight > 0)
-			return e.dest;
+/*
+ * The same destination for each packet of a flow, as long as the list stays: the first from where
+ * the hash points that takes connections at all. Thresholds are not asked: they come and go.
+ */
+static __always_inline __u32 choose_stateless(struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	__u32 home = conn_home(&f->saddr, f->sport, f->proto, f->af == BPVS_V6);
+	struct sched_scan s = { .l = sched_list(svc), .least = 1, .closed_too = 1 };
+	__u32 id;
+
+	if (!s.l.len)
+		return 0;
+	s.from = home % s.l.len + 1;
+	id = bpvs_sched_scan(&s);
+	if (unlikely(!id)) {
+		s.from = s.l.len;
+		id = bpvs_sched_scan(&s);
 	}
-	return 0;
+	return id;
 }
 
 static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_dest *d, __u32 id)
@@ -87,12 +97,42 @@ static __always_inline void hit_stateless(struct conn_hit *hit, const struct con
 	hit->nh = 0;
 }
 
+#define RIVAL_TRIES 4
+#define RIVAL_LOOKS 8
+
+/*
+ * Insert, or find what another CPU inserted for the same flow at the same time. Who loses is early:
+ * the winner's entry may be a moment from being published. A winner that was held up meanwhile is
+ * followed as it stands, which says where the packet goes; its state is left alone. And what was
+ * there may be over by the time of the look: then it is our turn again.
+ */
+static __always_inline int conn_enter(struct conn_new *n, struct conn_hit *hit)
+{
+	int r = CONN_FULL, i, look;
+
+	for (i = 0; i < RIVAL_TRIES; i++) {
+		r = bpvs_conn_insert(n, hit);
+		if (likely(r != CONN_RIVAL))
+			return r;
+		for (look = 0; look < RIVAL_LOOKS; look++)
+			if (bpvs_conn_find(&n->key, hit))
+				return CONN_RIVAL;
+		n->key.tentative = 1;
+		look = bpvs_conn_find(&n->key, hit);
+		n->key.tentative = 0;
+		if (look)
+			return CONN_RIVAL;
+	}
+	return CONN_FULL;
+}
+
 __noinline int bpvs_schedule(struct conn_scratch *x)
 {
 	const struct bpvs_flow *f;
 	struct conn_new *n;
 	struct bpvs_svc *svc;
 	struct bpvs_dest *d;
+	bool full, start;
 	__u32 id;
 	int r;
 
@@ -101,25 +141,35 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	f = &x->flow;
 	n = &x->n;
 	svc = svc_find(f);
+	full = table_full(n->key.now);
+	start = may_start(f);
 	if (!svc)
 		return BPVS_NO_SERVICE;
-	if (!may_start(f))
+	if (!start && !(full && f->proto == IPPROTO_TCP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
-	id = sched_run(svc, f);
+	id = full ? choose_stateless(svc, f) : sched_run(svc, f);
 	d = dest_get(id);
 	if (!id || !d)
 		return BPVS_NO_DEST;
 	conn_new_fill(n, d, id);
-	r = bpvs_conn_insert(n);
-	if (r == CONN_INSERTED)
-		account_conn(d, id);
-	if (r != CONN_FULL && bpvs_conn_find(&n->key, &x->hit))
-		return BPVS_GO_ON;
-	id = choose_stateless(svc, f, n->key.now);
-	d = dest_get(id);
-	if (!id || !d)
-		return BPVS_TABLE_FULL;
-	conn_new_fill(n, d, id);
+	if (start) {
+		r = conn_enter(n, &x->hit);
+		if (r == CONN_INSERTED)
+			account_conn(d, id);
+		if (r != CONN_FULL)
+			return BPVS_GO_ON;
+		table_full_set(n->key.now);
+		/* Another CPU may have found room for the flow a moment ago. */
+		if (bpvs_conn_find(&n->key, &x->hit))
+			return BPVS_GO_ON;
+	}
+	if (!full) {
+		id = choose_stateless(svc, f);
+		d = dest_get(id);
+		if (!id || !d)
+			return BPVS_TABLE_FULL;
+		conn_new_fill(n, d, id);
+	}
 	hit_stateless(&x->hit, n);
 	return BPVS_GO_ON;
 }

@@ -4,6 +4,14 @@
 
 #include "conn.h"
 
+/* How long (s) the table counts as full after a connection found no room (schedule.bpf.c). */
+#define FULL_TIME 16
+
+static __always_inline bool table_full(__u32 now)
+{
+	return unlikely((__s32)(READ_ONCE(bpvs_cfg.full_until) - now) > 0);
+}
+
 /*
  * Give the flow x->flow, whose key is in x->n, a connection (x->hit): BPVS_GO_ON; or the verdict that
  * says why it has none.
@@ -27,12 +35,13 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 	struct bpvs_svc *svc;
 	__u32 *id;
 
-	if (likely((__s32)(READ_ONCE(bpvs_cfg.full_until) - now) <= 0))
+	if (likely(!table_full(now)))
 		return false;
 	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
-	d = id ? dest_get(*id) : NULL;
+	d = id && *id ? dest_get(*id) : NULL;
 	svc = d ? svc_get(d->svc) : NULL;
-	if (!svc)
+	/* A key that outlived its destination (see lib/rip.c) must not lead to the slot's next owner. */
+	if (!svc || !addr_eq(&d->addr, &f->saddr) || READ_ONCE(d->fwd) != BPVS_FWD_MASQ)
 		return false;
 	hit->idx = ~0U;
 	hit->word = 0;

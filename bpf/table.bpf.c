@@ -32,7 +32,10 @@ __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hi
 		return 0;
 	word = READ_ONCE(c->word);
 	barrier();
-	return word_valid(word) && conn_matches(c, idx, k) && !word_expired(word, k->now) &&
+	if (unlikely(!word_valid(word)) &&
+	    !(k->tentative && (word & BPVS_WORD_STATUS) == BPVS_SLOT_TENTATIVE))
+		return 0;
+	return conn_matches(c, idx, k) && !word_expired(word, k->now) &&
 	       conn_copy(c, idx, k, word, ret);
 }
 
@@ -89,27 +92,49 @@ __noinline int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret)
 	return idx && bpvs_conn_try(idx, k, ret);
 }
 
-/* Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. */
+/*
+ * Remove a key of the slot's. Of replies that two connections cannot be told apart by (one client
+ * endpoint, one real server's, two virtual services) the key is the younger's.
+ */
+static __always_inline void spill_drop(const struct bpvs_spill_key *s, __u32 idx)
+{
+	__u32 *at = bpf_map_lookup_elem(&bpvs_spill, s);
+
+	if (at && *at == idx)
+		bpf_map_delete_elem(&bpvs_spill, s);
+}
+
+/*
+ * Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. What the atomics
+ * return is used, so that on every CPU they are done before the slot is let go.
+ */
 static __always_inline void conn_unlink(__u32 idx, const struct bpvs_conn *c)
 {
 	struct bpvs_conn *h = conn_slot(c->home);
+	__u64 bit;
 
 	if (c->flags & BPVS_CONN_SPILLED) {
 		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
 		struct conn_scratch *x = conn_scratch();
 		struct bpvs_spill_key *s = x ? &x->spill : NULL;
 
-		/* An overflow slot has its addresses in bpvs_conns6 whatever its family. */
+		/*
+		 * An overflow slot has its addresses in bpvs_conns6 whatever its family. The
+		 * request's key last: as long as it stands, nobody else's reply key is at stake.
+		 */
 		if (c6 && s) {
-			spill_key(s, &c6->caddr, &c6->vaddr, c->cport, c->vport, c->proto, false);
-			bpf_map_delete_elem(&bpvs_spill, s);
 			spill_key(s, &c6->caddr, &c6->daddr, c->cport, c->dport, c->proto, true);
-			bpf_map_delete_elem(&bpvs_spill, s);
+			spill_drop(s, idx);
+			spill_key(s, &c6->caddr, &c6->vaddr, c->cport, c->vport, c->proto, false);
+			spill_drop(s, idx);
 		}
-		if (h)
-			fetch_add(&h->hop, -(1ULL << 32));
+		bit = 1ULL << 32;
+		if (h && !(fetch_add(&h->hop, -bit) >> 32))
+			count(BPVS_BUG_TABLE);
 	} else if (h) {
-		fetch_and64(&h->hop, ~(1ULL << ((idx - c->home) & 31)));
+		bit = 1ULL << ((idx - c->home) & 31);
+		if (!(fetch_and64(&h->hop, ~bit) & bit))
+			count(BPVS_BUG_TABLE);
 	}
 }
 
@@ -194,8 +219,12 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 
 /*
  * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired and
- * we end it. Of two that are tentative the lower index wins: a higher one we abort, and if that
- * fails it has become valid and wins. Its owner cleans up when its own last step fails.
+ * we end it: if that fails, somebody found it alive and it wins. Of two that are tentative the lower
+ * index wins: a higher one we abort, and if that fails it has become valid and wins. Its owner
+ * cleans up when its own last step fails.
+ *
+ * A slot that changes owners meanwhile may be taken for a rival that it is not: then we lose and try
+ * again. It is never missed: a new owner of the slot sets its bit after ours, and finds us.
  */
 __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 {
@@ -213,15 +242,15 @@ __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 	    !conn_matches(c, idx, k))
 		return 0;
 	if (word_valid(word)) {
-		if (!word_expired(word, k->now))
+		if (!word_expired(word, k->now) || bpvs_conn_kill(idx, word))
+			return !word_expired(word, k->now);
+	} else {
+		if (idx < mine)
 			return 1;
-		bpvs_conn_kill(idx, word);
-		return 0;
+		if (cas64(&c->word, word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY) == word)
+			return 0;
 	}
-	if (idx < mine)
-		return 1;
-	if (cas64(&c->word, word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY) == word)
-		return 0;
+	/* The word moved under us: refreshed by a packet with an older clock, or published. */
 	return word_valid(READ_ONCE(c->word));
 }
 
@@ -244,13 +273,15 @@ static __always_inline bool rivals_win(__u64 hop, __u32 home, __u32 mine, const 
 
 /* The last step: publish, or undo everything when a rival won. */
 static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 idx, __u64 word,
-						     bool lost)
+						     bool lost, struct conn_hit *ret)
 {
 	__u64 valid = (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_VALID;
 	struct bpvs_dest *d;
 
 	if (!lost && cas64(&c->word, word, valid) == word) {
 		count(BPVS_EV_CONN_NEW);
+		ret->idx = idx;
+		ret->word = valid;
 		return CONN_INSERTED;
 	}
 	/* Lost, or aborted by a rival: either way nobody but us frees this slot. */
@@ -267,7 +298,8 @@ static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 
 /* Into the window behind the home. */
 static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
 							 const struct conn_new *n,
-							 struct bpvs_dest *dest)
+							 struct bpvs_dest *dest,
+							 struct conn_hit *ret)
 {
 	struct bpvs_conn *c;
 	__u64 word, hop;
@@ -285,12 +317,13 @@ static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
 	WRITE_ONCE(c->word, word);
 	dest_count(dest, false, 1);
 	hop = fetch_or64(&h->hop, 1ULL << d);
-	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key));
+	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key), ret);
 }
 
 /* Into an overflow slot; bpvs_spill's refusal of a second key keeps two such inserters apart. */
 static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, const struct conn_new *n,
-							struct bpvs_dest *dest)
+							struct bpvs_dest *dest,
+							struct conn_hit *ret)
 {
 	__u32 first = bpvs_ro.slots + BPVS_CONN_WINDOW, at = bpf_get_prandom_u32(), i, idx = 0;
 	struct conn_scratch *x = conn_scratch();
@@ -301,6 +334,10 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, con
 
 	if (!x || !bpvs_ro.spills || READ_ONCE(h->hop) >> 32 >= SPILL_OF_A_HOME)
 		return CONN_FULL;
+	/* One that expired and was not swept yet would keep the key: this ends it. */
+	idx = spill_find(&n->key);
+	if (idx && bpvs_rival_wins(idx, ~0U, &n->key))
+		return CONN_RIVAL;
 	for (i = 0; i < SPILL_TRIES; i++) {
 		idx = first + (at + i * 7) % bpvs_ro.spills;
 		if (bpvs_slot_claim(idx, n->key.now))
@@ -320,30 +357,37 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, con
 		conn_release(c, word);
 		return err == -EEXIST ? CONN_RIVAL : CONN_FULL;
 	}
-	spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
-	bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
+	if ((n->flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ) {
+		spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
+		bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
+	}
 	dest_count(dest, false, 1);
 	hop = fetch_add(&h->hop, 1ULL << 32);
 	count(BPVS_EV_CONN_SPILLED);
-	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key));
+	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key), ret);
 }
 
-__noinline int bpvs_conn_insert(struct conn_new *n)
+__noinline int bpvs_conn_insert(struct conn_new *n, struct conn_hit *ret)
 {
 	struct bpvs_dest *dest;
 	struct bpvs_conn *h;
 	int r;
 
-	if (!n)
+	if (!n || !ret)
 		return CONN_FULL;
 	n->home = conn_home(&n->key.client, n->key.cport, n->key.proto, n->key.v6);
 	dest = dest_get(n->dest);
 	h = conn_slot(n->home);
 	if (!h || !dest)
 		return CONN_FULL;
-	r = conn_insert_near(h, n, dest);
+	ret->dest = n->dest;
+	ret->to = n->daddr;
+	ret->to_port = n->dport;
+	ret->flags = n->flags;
+	ret->nh = 0;
+	r = conn_insert_near(h, n, dest, ret);
 	if (unlikely(r == CONN_FULL))
-		r = conn_insert_far(h, n, dest);
+		r = conn_insert_far(h, n, dest, ret);
 	return r;
 }
 

@@ -159,6 +159,15 @@ static __always_inline void estimates(__u64 now_ns)
 	bpvs_cfg.est_start = since < 2 * EST_NS ? bpvs_cfg.est_start + EST_NS : now_ns;
 }
 
+/* Times are compared within half of the clock's range: one that has passed is carried along. */
+static __always_inline void full_until_carry(__u32 now)
+{
+	__u32 until = READ_ONCE(bpvs_cfg.full_until);
+
+	if ((__s32)(until - now) < 0)
+		cas32(&bpvs_cfg.full_until, until, now);
+}
+
 static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 {
 	__u64 start = bpf_ktime_get_ns(), cost;
@@ -169,6 +178,7 @@ static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 		bpvs_cfg.tick_gap = start - bpvs_cfg.tick_ktime;
 	bpvs_cfg.tick_clock = bpf_jiffies64();
 	bpvs_cfg.tick_ktime = start;
+	full_until_carry(clock_now());
 	sweep();
 	estimates(start);
 	cost = bpf_ktime_get_ns() - start;
@@ -193,6 +203,7 @@ int bpvs_start(struct __sk_buff *skb)
 	err = bpf_timer_init(&t->timer, &bpvs_timer, CLOCK_MONOTONIC);
 	if (err)
 		return 2;
+	bpvs_cfg.full_until = clock_now();
 	bpvs_cfg.est_start = bpf_ktime_get_ns();
 	if (bpf_timer_set_callback(&t->timer, tick) || bpf_timer_start(&t->timer, TICK_NS, 0))
 		return 3;

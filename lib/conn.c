@@ -99,7 +99,7 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 /* Expired ones are passed over: the data path does not know them any more either. */
 int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 {
-	__u32 slots = in->ro->slots + in->ro->spills;
+	__u32 slots = in->ro->slots + BPVS_CONN_WINDOW + in->ro->spills;
 
 	for (__u32 slot = 0; slot < slots; slot++) {
 		struct bpvs_conn_info info;

@@ -118,6 +118,7 @@ void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
 
 	d->removed_at = (__u32)bpvs_clock_since(in, 0);
 	__atomic_store_n(&d->flags, d->flags & ~BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
+	bpvs_rip_update(in, id);
 }
 
 /* A slot that nobody has becomes a removed destination of the service, ready to be brought back. */
@@ -175,6 +176,7 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	dest_set(d, info, type);
 	nat_mark(in, d);
 	__atomic_store_n(&d->flags, d->flags | BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
+	bpvs_rip_update(in, id);
 	err = bpvs_list_append(in, &in->svcs[svc],
 			       (struct bpvs_list_entry){ .dest = id, .weight = info->weight });
 	if (err)
@@ -230,6 +232,7 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	bpvs_tables_touch(in);
 	dest_set(&in->dests[id], info, type);
 	nat_mark(in, &in->dests[id]);
+	bpvs_rip_update(in, id);
 	bpvs_list_set_weight(in, &in->svcs[svc], pos, info->weight);
 	bpvs_sched_changed(in, &in->svcs[svc]);
 	return 0;

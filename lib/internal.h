@@ -14,7 +14,7 @@ struct bpvs_instance {
 	struct bpvs_dest *dests;	  /* ro->max_dest */
 	struct bpvs_list_entry *lists;	  /* ro->max_list */
 	struct bpvs_rate *rates;	  /* ro->max_svc + ro->max_dest */
-	struct bpvs_conn *conns;	  /* ro->slots + ro->spills */
+	struct bpvs_conn *conns;	  /* ro->slots + BPVS_CONN_WINDOW + ro->spills */
 	const struct bpvs_conn6 *conns6;  /* the same */
 	struct bpvs_dev *devs;		  /* BPVS_DEVS */
 	struct bpvs_nexthop *nexthops;

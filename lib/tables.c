@@ -68,7 +68,7 @@ static __u32 mix(__u32 h, __u32 word)
 	return h ^ h >> 15;
 }
 
-static __u32 svc_hash(const struct bpvs_svc_key *key)
+__u32 bpvs_tables_hash(const struct bpvs_svc_key *key)
 {
 	__u32 words[sizeof(*key) / 4];
 	__u32 h = 0;
@@ -91,7 +91,7 @@ static __u32 dest_hash(__u32 svc, const struct bpvs_addr *addr, __be16 port)
 __u32 bpvs_tables_find_svc(const struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
 	const struct bpvs_ids *ids = &in->tables->svcs;
-	__u32 id = ids->bucket[svc_hash(key) & ids->mask];
+	__u32 id = ids->bucket[bpvs_tables_hash(key) & ids->mask];
 
 	while (id && memcmp(&in->svcs[id].key, key, sizeof(*key)))
 		id = ids->next[id];
@@ -165,6 +165,7 @@ static void scan_dests(struct bpvs_instance *in, bool after_grace)
 			if (d->svc < t->svcs.max)
 				t->svc_refs[d->svc]++;
 			ids_link(&t->dests, dest_hash(d->svc, &d->addr, d->port), id);
+			bpvs_rip_enter(in, id);
 		} else if (after_grace) {
 			t->dests.ready[t->dests.num_ready++] = id;
 		} else {
@@ -184,7 +185,7 @@ static void scan_svcs(struct bpvs_instance *in, bool after_grace)
 		if (svc->flags & BPVS_SVC_IN_USE)
 			num[svc->key.af == BPVS_V6]++;
 		if ((svc->flags & BPVS_SVC_IN_USE) || t->svc_refs[id])
-			ids_link(&t->svcs, svc_hash(&svc->key), id);
+			ids_link(&t->svcs, bpvs_tables_hash(&svc->key), id);
 		else if (after_grace)
 			t->svcs.ready[t->svcs.num_ready++] = id;
 		else
@@ -201,6 +202,8 @@ static void tables_free(struct bpvs_tables *t)
 		return;
 	ids_free(&t->svcs);
 	ids_free(&t->dests);
+	free(t->rip_bucket);
+	free(t->rip_next);
 	free(t->svc_refs);
 	free(t->gaps);
 	free(t);
@@ -219,6 +222,10 @@ static int tables_scan(struct bpvs_instance *in, bool after_grace)
 	t->svc_refs = calloc(in->ro->max_svc, sizeof(*t->svc_refs));
 	if (!t->svc_refs || ids_init(&t->svcs, in->ro->max_svc) ||
 	    ids_init(&t->dests, in->ro->max_dest))
+		return -ENOMEM;
+	t->rip_bucket = calloc(t->dests.mask + 1, sizeof(*t->rip_bucket));
+	t->rip_next = calloc(in->ro->max_dest, sizeof(*t->rip_next));
+	if (!t->rip_bucket || !t->rip_next)
 		return -ENOMEM;
 	scan_dests(in, after_grace);
 	scan_svcs(in, after_grace);
@@ -250,6 +257,7 @@ void bpvs_tables_touch(struct bpvs_instance *in)
 {
 	__u32 gen = tool_word(in, BPVS_TOOL_GEN) + 1;
 
+	__atomic_store_n(&in->cfg->tool_reserved[BPVS_TOOL_CHANGING], 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&in->cfg->tool_reserved[BPVS_TOOL_GEN], gen, __ATOMIC_RELEASE);
 	if (in->tables)
 		in->tables->gen = gen;
@@ -273,13 +281,19 @@ int bpvs_tables_enter(struct bpvs_instance *in)
 	if (sweep_trash(in, BPVS_TRASH_SECONDS))
 		bpvs_tables_touch(in);
 	err = tables_build(in, false);
-	if (err)
+	if (err) {
 		bpvs_unlock(in);
-	return err;
+		return err;
+	}
+	if (tool_word(in, BPVS_TOOL_CHANGING))
+		bpvs_rip_repair(in);
+	return 0;
 }
 
 void bpvs_tables_leave(struct bpvs_instance *in)
 {
+	if (tool_word(in, BPVS_TOOL_CHANGING))
+		__atomic_store_n(&in->cfg->tool_reserved[BPVS_TOOL_CHANGING], 0, __ATOMIC_RELEASE);
 	bpvs_unlock(in);
 }
 
@@ -344,7 +358,7 @@ int bpvs_tables_new_dest(struct bpvs_instance *in, __u32 *ret)
 
 void bpvs_tables_enter_svc(struct bpvs_instance *in, __u32 id)
 {
-	ids_link(&in->tables->svcs, svc_hash(&in->svcs[id].key), id);
+	ids_link(&in->tables->svcs, bpvs_tables_hash(&in->svcs[id].key), id);
 }
 
 void bpvs_tables_enter_dest(struct bpvs_instance *in, __u32 id)
@@ -352,6 +366,7 @@ void bpvs_tables_enter_dest(struct bpvs_instance *in, __u32 id)
 	const struct bpvs_dest *d = &in->dests[id];
 
 	ids_link(&in->tables->dests, dest_hash(d->svc, &d->addr, d->port), id);
+	bpvs_rip_enter(in, id);
 	in->tables->svc_refs[d->svc]++;
 }
 
@@ -359,6 +374,6 @@ void bpvs_tables_drop_svc(struct bpvs_instance *in, __u32 id)
 {
 	if (in->tables->svc_refs[id])
 		return;
-	ids_unlink(&in->tables->svcs, svc_hash(&in->svcs[id].key), id);
+	ids_unlink(&in->tables->svcs, bpvs_tables_hash(&in->svcs[id].key), id);
 	in->tables->svcs.waiting = true;
 }

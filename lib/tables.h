@@ -38,6 +38,8 @@ struct bpvs_tables {
 	__u32 gen;
 	struct bpvs_ids svcs;
 	struct bpvs_ids dests;
+	__u32 *rip_bucket; /* hash chains of destinations by endpoint: see rip.c */
+	__u32 *rip_next;
 	__u32 *svc_refs; /* by service id: destinations in use that name it */
 	struct bpvs_gap *gaps;
 	__u32 num_gaps;
@@ -55,6 +57,9 @@ int bpvs_tables_recycle(struct bpvs_instance *in);
 /* First id that was never used. */
 __u32 bpvs_tables_svc_high(const struct bpvs_instance *in);
 __u32 bpvs_tables_dest_high(const struct bpvs_instance *in);
+
+/* Of all bytes of a key. */
+__u32 bpvs_tables_hash(const struct bpvs_svc_key *key);
 
 /* 0: none. A service that is found may be IN_USE or kept; a destination, available or removed. */
 __u32 bpvs_tables_find_svc(const struct bpvs_instance *in, const struct bpvs_svc_key *key);
@@ -113,6 +118,14 @@ void bpvs_filter_set(__u64 *bits, const struct bpvs_addr *addr);
 /* Make the bits exactly those that the tables need. */
 void bpvs_filter_vips(struct bpvs_instance *in);
 void bpvs_filter_rips(struct bpvs_instance *in);
+
+/* ---- rip.c: keys of NAT destinations' endpoints ---- */
+
+/* The destination has got its service, address and port. */
+void bpvs_rip_enter(struct bpvs_instance *in, __u32 id);
+/* It came, went, or changed its method. */
+void bpvs_rip_update(struct bpvs_instance *in, __u32 id);
+void bpvs_rip_repair(struct bpvs_instance *in);
 
 /* ---- route.c ---- */
 

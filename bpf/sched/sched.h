@@ -73,6 +73,7 @@ struct sched_scan {
 	__s32 least; /* >= 1 */
 	__u32 pos;
 	__s32 heaviest;
+	__u32 closed_too; /* thresholds do not count */
 };
 
 int bpvs_sched_scan(struct sched_scan *s);

@@ -53,6 +53,7 @@ enum bpvs_tool_word {
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
+	BPVS_TOOL_CHANGING, /* a change has begun and not ended: whoever made it may be dead */
 };
 
 /*

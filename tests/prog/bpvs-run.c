@@ -7,7 +7,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,58 +65,6 @@ int run_unhex(const char *hex, __u8 *buf, size_t size)
 	return n;
 }
 
-/*
- * Where XDP may redirect to depends on how the devices are attached, which is not what the packet
- * tests are about: declare every device of the namespace able. Done before each run, since any
- * other tool that opens the instance may describe the devices anew.
- */
-static void enable_devices(struct bpvs_instance *in)
-{
-	struct if_nameindex *all = if_nameindex();
-
-	for (struct if_nameindex *i = all; i && i->if_index; i++) {
-		struct bpvs_dev *d = &in->devs[i->if_index % BPVS_DEVS];
-
-		if (d->ifindex == i->if_index)
-			d->flags |= BPVS_DEV_XDP | BPVS_DEV_REDIRECT;
-	}
-	if_freenameindex(all);
-}
-
-int run_xdp(struct bpvs_instance *in, unsigned int ifindex, struct run_packet *p)
-{
-	struct xdp_md ctx = { .data_end = p->len, .ingress_ifindex = ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->in, .data_size_in = p->len,
-		    .data_out = p->out, .data_size_out = sizeof(p->out), .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx), .repeat = 1);
-	int err = bpf_prog_test_run_opts(in->fd_xdp, &o);
-
-	if (err)
-		return err;
-	p->ret = o.retval;
-	p->out_len = o.data_size_out;
-	return 0;
-}
-
-/*
- * The kernel takes these fields of __sk_buff and insists that the others are zero; the protocol and
- * the packet type it derives itself from the frame and the device's address. A VLAN tag stays in
- * the frame, where a real device would have moved it into the skb.
- */
-int run_tc(struct bpvs_instance *in, struct __sk_buff *ctx, struct run_packet *p)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->in, .data_size_in = p->len,
-		    .data_out = p->out, .data_size_out = sizeof(p->out), .ctx_in = ctx,
-		    .ctx_size_in = sizeof(*ctx), .repeat = 1);
-	int err = bpf_prog_test_run_opts(in->fd_tc, &o);
-
-	if (err)
-		return err;
-	p->ret = o.retval;
-	p->out_len = o.data_size_out;
-	return 0;
-}
-
 static int parse_packet(char **save, unsigned int *ret_ifindex, struct run_packet *p)
 {
 	char *ifindex = strtok_r(NULL, " ", save), *hex = strtok_r(NULL, " ", save);
@@ -147,7 +94,7 @@ static int cmd_xdp(struct bpvs_instance *in, char **save)
 
 	if (err)
 		return complain("packet", err);
-	enable_devices(in);
+	run_enable_devices(in);
 	err = run_xdp(in, ifindex, &packet);
 	return err ? complain("xdp", err) : answer_packet(&packet);
 }

@@ -21,6 +21,8 @@ int run_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Bytes written, or -EINVAL. */
 int run_unhex(const char *hex, __u8 *buf, size_t size);
 
+/* Let XDP redirect to every device, whatever is attached there. */
+void run_enable_devices(struct bpvs_instance *in);
 /* Run a program once on p->in; fill p->ret, p->out and p->out_len. Errors are errnos, negative. */
 int run_xdp(struct bpvs_instance *in, unsigned int ifindex, struct run_packet *p);
 int run_tc(struct bpvs_instance *in, struct __sk_buff *ctx, struct run_packet *p);

@@ -59,9 +59,10 @@ struct bpvs_instance *fake_new(struct fake_size size)
 	f->in.dests = take(size.dests, sizeof(*f->in.dests));
 	f->in.lists = take(size.list, sizeof(*f->in.lists));
 	f->in.rates = take(size.svcs + size.dests, sizeof(*f->in.rates));
-	f->in.conns = take(size.slots + 16, sizeof(*f->in.conns));
-	f->in.conns6 = take(size.slots + 16, sizeof(*f->in.conns6));
+	f->in.conns = take(size.slots + BPVS_CONN_WINDOW + 16, sizeof(*f->in.conns));
+	f->in.conns6 = take(size.slots + BPVS_CONN_WINDOW + 16, sizeof(*f->in.conns6));
 	f->map_keys = take(size.svcs, sizeof(*f->map_keys));
+	f->rips = take(size.dests, sizeof(*f->rips));
 	f->map_used = take(size.svcs, sizeof(*f->map_used));
 	f->stats = take(size.svcs + size.dests, sizeof(*f->stats));
 	f->in.stats = f->stats;
@@ -85,6 +86,7 @@ void fake_free(struct bpvs_instance *in)
 	free((void *)(uintptr_t)in->conns6);
 	free(f->map_keys);
 	free(f->map_used);
+	free(f->rips);
 	free(f->stats);
 	free(f);
 }
@@ -136,10 +138,46 @@ __u32 fake_map_find(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 	return 0;
 }
 
+/* Where the key is; if nowhere, a place for it, or NULL. */
+static struct fake_rip *rip_slot(struct bpvs_instance *in, const struct bpvs_svc_key *key)
+{
+	struct fake_rip *rips = fake_of(in)->rips, *unused = NULL;
+
+	for (__u32 i = 0; i < in->ro->max_dest; i++) {
+		if (rips[i].used && !memcmp(&rips[i].key, key, sizeof(*key)))
+			return &rips[i];
+		if (!rips[i].used && !unused)
+			unused = &rips[i];
+		if (!rips[i].key.af)
+			break;
+	}
+	return unused;
+}
+
+bool fake_rip_find(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 *ret)
+{
+	struct fake_rip *r = rip_slot(in, key);
+
+	if (!r || !r->used)
+		return false;
+	*ret = r->value;
+	return true;
+}
+
+static int rip_put(struct fake_rip *r, const struct bpvs_svc_key *key, __u32 id)
+{
+	if (!r)
+		return -E2BIG;
+	*r = (struct fake_rip){ .key = *key, .used = true, .value = id };
+	return 0;
+}
+
 int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id)
 {
 	__u32 old = fake_map_find(in, key);
 
+	if (key->af & BPVS_KEY_RIP)
+		return rip_put(rip_slot(in, key), key, id);
 	if (old)
 		fake_of(in)->map_used[old] = false;
 	fake_of(in)->map_keys[id] = *key;
@@ -149,8 +187,13 @@ int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, _
 
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
+	struct fake_rip *r = key->af & BPVS_KEY_RIP ? rip_slot(in, key) : NULL;
 	__u32 id = fake_map_find(in, key);
 
+	if (r && r->used) {
+		r->used = false;
+		return 0;
+	}
 	if (!id)
 		return -ENOENT;
 	fake_of(in)->map_used[id] = false;

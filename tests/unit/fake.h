@@ -4,11 +4,18 @@
 
 #include "tables.h"
 
+struct fake_rip {
+	struct bpvs_svc_key key; /* af = 0: never used */
+	bool used;
+	__u32 value;
+};
+
 struct fake {
 	struct bpvs_instance in; /* first, so that one pointer names both */
 	struct bpvs_rodata ro;
 	struct bpvs_svc_key *map_keys; /* by service id: what the data path would find */
 	bool *map_used;
+	struct fake_rip *rips; /* the same map's keys of NAT destinations */
 	struct bpvs_stats *stats; /* the sums that bpvs_map_sum() gives */
 	__u32 clock;
 	unsigned int graces; /* grace periods waited for */
@@ -27,6 +34,9 @@ void fake_free(struct bpvs_instance *in);
 struct fake *fake_of(struct bpvs_instance *in);
 /* What the data path's map holds for a key; 0 = nothing. */
 __u32 fake_map_find(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+
+/* The same for the endpoint of a NAT destination; false = no key. */
+bool fake_rip_find(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 *ret);
 
 struct bpvs_addr fake_v4(unsigned int a, unsigned int b, unsigned int c, unsigned int d);
 /* 2001:db8::n */

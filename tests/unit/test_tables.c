@@ -200,6 +200,39 @@ static void check_svc(struct world *w, int s)
 		check_wrr(t, &w->in->svcs[id]);
 }
 
+/* How many services have the endpoint of dest_info(s, d) as a NAT destination, and which id. */
+static int rip_owners(struct world *w, int s, int d, __u32 *ret_id)
+{
+	int owners = 0;
+
+	for (int other = s & 3; other < SVCS; other += 4) {
+		struct twin_svc *t = &w->svcs[other];
+
+		if (!t->present || !t->dests[d].present || dest_info(s, d, 0).fwd != BPVS_FWD_MASQ)
+			continue;
+		owners++;
+		*ret_id = t->dests[d].id;
+	}
+	return owners;
+}
+
+/* Family and protocol differ by the service's number modulo 4; the rest of the endpoint does not. */
+static void check_rips(struct world *w)
+{
+	for (int s = 0; s < 4; s++)
+		for (int d = 0; d < ADDRS; d++) {
+			struct bpvs_dest_info info = dest_info(s, d, 0);
+			struct bpvs_svc_key key = { .addr = info.addr, .port = info.port,
+						    .proto = svc_key(s).proto,
+						    .af = info.af | BPVS_KEY_RIP };
+			__u32 id = 0, found = 0;
+			int owners = rip_owners(w, s, d, &id);
+
+			assert_int_equal(fake_rip_find(w->in, &key, &found), owners > 0);
+			assert_int_equal(found, owners == 1 ? id : 0);
+		}
+}
+
 static void check_world(struct world *w)
 {
 	int num = 0, want = 0;
@@ -213,6 +246,7 @@ static void check_world(struct world *w)
 	assert_int_equal(w->in->cfg->services4 + w->in->cfg->services6, want);
 	assert_int_equal(w->in->lock_depth, 0);
 	check_entries(w);
+	check_rips(w);
 	w->steps++;
 }
 
@@ -599,6 +633,44 @@ static void test_wrr_change(void **state)
 	fake_free(in);
 }
 
+/* The keys by which replies are told while the table is full: of NAT alone, and of whom they name. */
+static void test_rips(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+	struct bpvs_svc_key key = { .addr = d.addr, .port = d.port, .proto = svc.key.proto,
+				    .af = BPVS_V4 | BPVS_KEY_RIP };
+	__u32 id, found;
+
+	(void)state;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	id = listed_id(&(struct world){ .in = in }, 0);
+	assert_true(fake_rip_find(in, &key, &found));
+	assert_int_equal(found, id);
+	d.fwd = BPVS_FWD_DROUTE;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	assert_false(fake_rip_find(in, &key, &found));
+	d.fwd = BPVS_FWD_MASQ;
+	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+	assert_true(fake_rip_find(in, &key, &found));
+	/* Port 0 means the service's own. */
+	d.port = 0;
+	key.port = svc.key.port;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_true(fake_rip_find(in, &key, &found));
+
+	/* A tool died after it had begun: the next makes the keys anew. */
+	assert_int_equal(bpvs_map_svc_del(in, &key), 0);
+	bpvs_tables_touch(in);
+	bpvs_tables_free(in);
+	assert_int_equal(bpvs_svc_get(in, &svc.key, &svc), 0);
+	assert_true(fake_rip_find(in, &key, &found));
+	assert_int_equal(bpvs_flush(in), 0);
+	assert_false(fake_rip_find(in, &key, &found));
+	fake_free(in);
+}
+
 /* A filter made anew holds what is needed and nothing else. */
 static void test_filter(void **state)
 {
@@ -631,6 +703,7 @@ int main(void)
 		cmocka_unit_test(test_errors),	   cmocka_unit_test(test_revival),
 		cmocka_unit_test(test_thresholds), cmocka_unit_test(test_local),
 		cmocka_unit_test(test_wrr_change), cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_rips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
