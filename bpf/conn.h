@@ -65,9 +65,9 @@ struct icmp_answer {
  * are copied here for the calls off that path.
  */
 struct conn_scratch {
+	struct bpvs_flow flow; /* first: 6.1 knows no sum of an offset and what may be NULL */
 	struct conn_new n;
 	struct conn_hit hit;
-	struct bpvs_flow flow;
 	struct bpvs_hop hop;
 	struct bpvs_spill_key spill;
 	struct bpf_fib_lookup fib;
