@@ -131,6 +131,8 @@ static __always_inline void conn_touch(const struct conn_hit *hit, struct bpvs_d
 		if (seen == word) {
 			if ((next ^ word) & BPVS_WORD_ACTIVE)
 				dest_move(d, next & BPVS_WORD_ACTIVE);
+			if ((__s32)(word_expiry(next) - word_expiry(word)) < 0)
+				due_lower(hit->idx / BPVS_BLOCK, word_expiry(next));
 			return;
 		}
 		word = seen;

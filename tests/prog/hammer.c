@@ -5,7 +5,8 @@
  * permanent neighbours as tests/prog/harness.py makes them. The result is one line of JSON; the exit
  * status is 1 when something was found wrong.
  *
- *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | million CONNS
+ *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | idle CONNS |
+ *	million CONNS
  */
 #include <getopt.h>
 #include <net/if.h>
@@ -84,6 +85,8 @@ static int command(struct hammer *h, int argc, char **argv)
 		return hammer_reopen(h);
 	if (!strcmp(argv[0], "selftest"))
 		return hammer_selftest(h);
+	if (!strcmp(argv[0], "idle"))
+		return hammer_idle(h, n);
 	if (!strcmp(argv[0], "full") && n)
 		return hammer_full(h, n);
 	if (!strcmp(argv[0], "million") && n)
