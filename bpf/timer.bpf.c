@@ -120,7 +120,7 @@ static __always_inline void est_step(__u64 *avg, __u64 delta, __u32 scale)
 
 struct estimate {
 	__u32 at;
-	__u32 pad;
+	__u32 svcs;
 };
 
 static __always_inline bool est_used(__u32 index)
@@ -165,6 +165,10 @@ static long est_one(__u32 i, void *arg)
 	struct est_sum sum = { .index = e->at + i };
 	struct bpvs_rate *r;
 
+	/* The total and the services first, then the destinations. */
+	if (sum.index >= e->svcs)
+		sum.index = BPVS_STATS_DEST(bpvs_ro.max_svc, sum.index - e->svcs);
+
 	if (!est_used(sum.index))
 		return 0;
 	r = bpf_map_lookup_elem(&bpvs_rates, &sum.index);
@@ -180,11 +184,14 @@ static long est_one(__u32 i, void *arg)
 	return 0;
 }
 
-/* A round of 2 s walks all indices evenly, so that each is visited every 2 s whatever a tick takes. */
+/*
+ * A round of 2 s walks all ids that were ever used evenly, so that each is visited every 2 s whatever
+ * a tick takes. Ids first used meanwhile wait for the next round.
+ */
 static __always_inline void estimates(__u64 now_ns)
 {
-	__u32 all = bpvs_ro.max_svc + bpvs_ro.max_dest, upto;
-	struct estimate e = { .at = bpvs_cfg.est_at };
+	__u32 all = bpvs_cfg.est_svcs + bpvs_cfg.est_dests, upto;
+	struct estimate e = { .at = bpvs_cfg.est_at, .svcs = bpvs_cfg.est_svcs };
 	__u64 since = now_ns - bpvs_cfg.est_start;
 
 	if (!bpvs_cfg.run_estimation)
@@ -197,6 +204,8 @@ static __always_inline void estimates(__u64 now_ns)
 	if (since < EST_NS)
 		return;
 	bpvs_cfg.est_at = 0;
+	bpvs_cfg.est_svcs = READ_ONCE(bpvs_cfg.tool_reserved[BPVS_TOOL_SVC_HIGH]) ?: 1;
+	bpvs_cfg.est_dests = READ_ONCE(bpvs_cfg.tool_reserved[BPVS_TOOL_DEST_HIGH]) ?: 1;
 	/* Rounds follow each other without drift; after a long pause a new one starts now. */
 	bpvs_cfg.est_start = since < 2 * EST_NS ? bpvs_cfg.est_start + EST_NS : now_ns;
 }
