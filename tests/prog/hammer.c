@@ -118,6 +118,9 @@ int main(int argc, char **argv)
 	h.s0 = if_nametoindex("s0");
 	run_enable_devices(h.in);
 	err = command(&h, argc - optind, argv + optind);
+	if (hammer_counter(&h, BPVS_BUG_TABLE) || hammer_counter(&h, BPVS_BUG_MAP))
+		hammer_wrong(&h, "the programs counted %llu and %llu bugs",
+			     hammer_counter(&h, BPVS_BUG_TABLE), hammer_counter(&h, BPVS_BUG_MAP));
 	bpvs_close(h.in);
 	return err ? err : h.wrong != 0;
 }

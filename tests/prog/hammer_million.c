@@ -99,7 +99,7 @@ int hammer_million(struct hammer *h, __u32 conns)
 	run_say("\"open_s\": %.2f, ", open_s);
 	fflush(stdout);
 	c.next = 0;
-	c.when = (__u32)bpvs_clock_since(h->in, 0) + 2 * hz + (__u32)(open_s * 2 * hz);
+	c.when = (__u32)bpvs_clock_since(h->in, 0) + hz / 2 + (__u32)(open_s * 1.5 * hz);
 	hammer_run(h, 0, closer, &c);
 	hammer_timeouts(h, 60 * hz);
 	cfg->tick_gap = 0;
