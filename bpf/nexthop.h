@@ -67,6 +67,12 @@ static __always_inline void hop_write(struct bpvs_nexthop *nh, const struct bpvs
 	WRITE_ONCE(nh->dst, (hop->dst & 0xffffffffffffULL) | seq << 48);
 }
 
+/* What the FIB does not know any more is nobody's to use; the next packets ask for themselves. */
+static __always_inline void hop_forget(struct bpvs_nexthop *nh)
+{
+	WRITE_ONCE(nh->dst, 0);
+}
+
 /* Where XDP sends frames of a device: itself or a VLAN device's parent; 0 if it cannot. */
 static __always_inline void hop_device(struct bpvs_hop *hop)
 {
@@ -161,6 +167,8 @@ static __noinline enum bpvs_verdict hop_refresh(pkt_t *pkt, struct bpvs_nexthop 
 	v = hop_lookup(pkt, q, hop);
 	if (v == BPVS_GO_ON)
 		hop_write(nh, hop);
+	else
+		hop_forget(nh);
 	/* In TC the kernel is asked as well, which confirms the neighbour (see HOP_EPOCH_BITS). */
 	hop->resolve = PKT_COMPLETE;
 	if (v == BPVS_UP_NEIGH && PKT_COMPLETE)
