@@ -199,7 +199,8 @@ static int load(const struct bpvs_up_opts *o, struct bpvs_bpf **ret)
 		sizes_set(s, (const struct bpvs_rodata *)&s->rodata->bpvs_ro);
 		err = bpvs_bpf__load(s);
 		if (err == -ENOMEM || err == -E2BIG)
-			bpvs_fail(err, "no memory for %u connections: %s", o->conns, libbpf_words);
+			bpvs_fail(err, "no memory for %u connections: %s",
+				  o->conns ? o->conns : DEFAULT_CONNS, libbpf_words);
 		else if (err)
 			bpvs_fail(err, "the kernel refuses the BPF programs: %s", libbpf_words);
 	}
