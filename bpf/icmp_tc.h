@@ -16,6 +16,7 @@
 /* Not on the stack, which the pipeline's stages have filled (see struct conn_scratch). */
 struct icmp_scratch {
 	struct bpvs_flow in;
+	struct bpvs_flow client; /* the packet in the tunnel, when `in` is an outer one */
 	struct conn_hit hit;
 };
 
@@ -26,15 +27,13 @@ struct {
 	__type(value, struct icmp_scratch);
 } bpvs_inner SEC(".maps");
 
-/* The packet inside an error: its flow, and where its headers are. */
-static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpvs_flow *f,
-						    struct bpvs_flow *in)
+/* The network header at `l3` of the packet inside an error. */
+static __always_inline enum bpvs_verdict icmp_inner_ip(pkt_t *pkt, __u8 af, __u16 l3,
+						       struct bpvs_flow *in)
 {
-	__be16 *ports;
-
-	in->af = f->af;
-	in->l3 = f->l4 + sizeof(struct icmp_header);
-	if (f->af == BPVS_V4) {
+	in->af = af;
+	in->l3 = l3;
+	if (af == BPVS_V4) {
 		struct iphdr *ip = pkt_at(pkt, in->l3, sizeof(*ip));
 
 		if (!ip || ip->version != 4 || ip->ihl < 5 ||
@@ -54,6 +53,13 @@ static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpv
 		in->proto = ip->nexthdr;
 		in->l4 = in->l3 + sizeof(*ip);
 	}
+	return BPVS_GO_ON;
+}
+
+static __always_inline enum bpvs_verdict icmp_inner_ports(pkt_t *pkt, struct bpvs_flow *in)
+{
+	__be16 *ports;
+
 	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_UDP)
 		return BPVS_ICMP_OTHER;
 	ports = pkt_at(pkt, in->l4, 4);
@@ -62,6 +68,57 @@ static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpv
 	in->sport = ports[0];
 	in->dport = ports[1];
 	return BPVS_GO_ON;
+}
+
+/* Routers must not talk us into less than the kernel would believe for its own packets. */
+#define PMTU_LEAST_V4 552
+#define PMTU_LEAST_V6 1280
+
+/* The MTU that an error tells of; 0 if it is about something else. */
+static __always_inline __u32 icmp_mtu(pkt_t *pkt, const struct bpvs_flow *f)
+{
+	struct icmp_header *icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
+	bool v4 = f->af == BPVS_V4;
+	__u32 mtu, least = v4 ? PMTU_LEAST_V4 : PMTU_LEAST_V6;
+
+	if (!icmp || icmp->type != (v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG) ||
+	    icmp->code != (v4 ? ICMP4_FRAG_NEEDED : 0))
+		return 0;
+	mtu = bpf_ntohs(icmp->mtu);
+	if (!v4 && icmp->unused)
+		return 0;
+	return mtu < least ? least : mtu;
+}
+
+/*
+ * A router on the way to a tunnel's end finds the outer packet (i->in) too large. Its MTU is kept in
+ * the destination, and the client's next packet is answered accordingly (see room_in()).
+ */
+static __noinline enum bpvs_verdict icmp_tunnel(pkt_t *pkt, const struct bpvs_flow *f,
+						struct icmp_scratch *i, __u32 now)
+{
+	struct conn_scratch *x = conn_scratch();
+	__u32 mtu = icmp_mtu(pkt, f);
+	enum bpvs_verdict v;
+	struct bpvs_dest *d;
+
+	if (!mtu || !x)
+		return BPVS_ICMP_OTHER;
+	v = icmp_inner_ip(pkt, i->in.proto == IPPROTO_IPIP ? BPVS_V4 : BPVS_V6, i->in.l4, &i->client);
+	if (v == BPVS_GO_ON)
+		v = icmp_inner_ports(pkt, &i->client);
+	if (v != BPVS_GO_ON)
+		return v;
+	key_request(&x->n.key, &i->client, now);
+	if (!bpvs_conn_find(&x->n.key, &i->hit) ||
+	    (i->hit.flags & BPVS_CONN_FWD) != BPVS_FWD_TUNNEL)
+		return BPVS_ICMP_OTHER;
+	d = dest_get(i->hit.dest);
+	if (!d || !addr_eq(&d->addr, &i->in.daddr) || !addr_eq(&d->tun_src, &i->in.saddr))
+		return BPVS_ICMP_OTHER;
+	WRITE_ONCE(d->pmtu_at, now);
+	WRITE_ONCE(d->pmtu, (__u16)mtu);
+	return BPVS_ICMP_PMTU;
 }
 
 /* Inner header: the address at one end, its header checksum, the port. */
@@ -197,7 +254,12 @@ static __noinline enum bpvs_verdict icmp_error(pkt_t *pkt, struct bpvs_flow *f, 
 	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
 	if (!x || !i)
 		return BPVS_BUG_MAP;
-	v = icmp_inner(pkt, f, &i->in);
+	v = icmp_inner_ip(pkt, f->af, f->l4 + sizeof(struct icmp_header), &i->in);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (i->in.proto == IPPROTO_IPIP || i->in.proto == IPPROTO_IPV6)
+		return icmp_tunnel(pkt, f, i, now);
+	v = icmp_inner_ports(pkt, &i->in);
 	if (v != BPVS_GO_ON)
 		return v;
 	/* The inner packet went to the client when it is a reply: then it keys as a reply of the VIP. */
