@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The stages that only TC can do; each hook's file says how (pkt_xdp.h hands up). */
+/* The stages that only TC can do; each hook's file says how (answer_xdp.h hands up). */
 #pragma once
 
-/* No usable destination: port unreachable. */
-static enum bpvs_verdict answer_no_dest(pkt_t *pkt, struct bpvs_flow *f, int *act);
+/* No usable destination for x->flow: port unreachable. */
+static int answer_no_dest(struct conn_scratch *x);
 
 /* `why` is TTL, TOO_BIG (mtu says to what) or FRAG_DROP; `from` is the answer's source. */
-static enum bpvs_verdict answer_refused(pkt_t *pkt, struct bpvs_flow *f, enum bpvs_verdict why,
-					const struct bpvs_addr *from, __u32 mtu, int *act);
+static int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
+			  const struct bpvs_addr *from, __u32 mtu);
 
 /* ICMP: translate or pass on errors about connections, leave the rest. */
-static enum bpvs_verdict icmp_related(pkt_t *pkt, struct bpvs_flow *f, __u32 now, int *act);
+static int icmp_related(pkt_t *pkt, struct bpvs_flow *f);
 
 /* A fragment: learn the ports from the first, know them for the others. */
 static enum bpvs_verdict fragment(struct bpvs_flow *f);
+
+/* What LATER_ICMP and LATER_ANSWER stand for. */
+static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);

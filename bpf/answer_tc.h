@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "conn.h"
 #include "parse.h"
 
 /* As much of the packet as fits: 576 bytes in all for IPv4, the minimum MTU for IPv6. */
@@ -38,13 +39,6 @@ static __always_inline bool icmp_allowed(void)
 	return b->sent++ < READ_ONCE(bpvs_cfg.icmp_rate);
 }
 
-struct icmp_answer {
-	const struct bpvs_addr *from;
-	__u8 type;
-	__u8 code;
-	__u16 mtu;
-};
-
 static __always_inline void answer_ip4(struct iphdr *ip, const struct bpvs_flow *f,
 				       const struct icmp_answer *a, __u32 quote)
 {
@@ -60,7 +54,7 @@ static __always_inline void answer_ip4(struct iphdr *ip, const struct bpvs_flow 
 	ip->ttl = 64;
 	ip->protocol = IPPROTO_ICMP;
 	ip->check = 0;
-	ip->saddr = a->from->w[3];
+	ip->saddr = a->from.w[3];
 	ip->daddr = f->saddr.w[3];
 	for (i = 0; i < 10; i++)
 		sum += ((__u16 *)ip)[i];
@@ -74,7 +68,7 @@ static __always_inline void answer_ip6(struct ipv6hdr *ip, const struct bpvs_flo
 	ip->payload_len = bpf_htons((__u16)(8 + quote));
 	ip->nexthdr = IPPROTO_ICMPV6;
 	ip->hop_limit = 64;
-	__builtin_memcpy(&ip->saddr, a->from, sizeof(ip->saddr));
+	__builtin_memcpy(&ip->saddr, &a->from, sizeof(ip->saddr));
 	__builtin_memcpy(&ip->daddr, &f->saddr, sizeof(ip->daddr));
 }
 
@@ -86,7 +80,7 @@ static __always_inline __u32 answer_pseudo(const struct bpvs_flow *f, const stru
 	int i;
 
 	for (i = 0; i < 4; i++)
-		sum += (__u64)a->from->w[i] + f->saddr.w[i];
+		sum += (__u64)a->from.w[i] + f->saddr.w[i];
 	return csum_fold32(sum);
 }
 
@@ -123,72 +117,80 @@ static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
 	return 0;
 }
 
-static __noinline int icmp_answer(pkt_t *pkt, const struct bpvs_flow *f, const struct icmp_answer *a)
+static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f, const struct icmp_answer *a)
 {
 	bool v6 = f->af == BPVS_V6;
 	__u32 outer = (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct icmp_header);
 	__u32 most = v6 ? QUOTE_V6 : QUOTE_V4, quote = f->len < most ? f->len : most;
 	__u32 at = ETH_HLEN + outer - sizeof(struct icmp_header);
 	struct icmp_header *icmp;
+	pkt_t pkt;
 	__s64 sum;
 
 	/* Room in front moves the link header there too; it becomes the answer's after swapping. */
-	if (bpf_skb_change_tail(pkt, f->l3 + quote, 0) || bpf_skb_change_head(pkt, outer, 0))
+	if (bpf_skb_change_tail(ctx, f->l3 + quote, 0) || bpf_skb_change_head(ctx, outer, 0))
 		return -1;
-	bpf_skb_pull_data(pkt, ETH_HLEN + outer + sizeof(struct iphdr));
-	if (answer_headers(pkt, f, a, quote, outer))
+	bpf_skb_pull_data(ctx, ETH_HLEN + outer + sizeof(struct iphdr));
+	pkt_open(&pkt, ctx);
+	if (answer_headers(&pkt, f, a, quote, outer))
 		return -1;
-	sum = bpvs_sum(pkt, at, sizeof(*icmp) + quote,
+	sum = bpvs_sum(ctx, at, sizeof(*icmp) + quote,
 		      v6 ? answer_pseudo(f, a, sizeof(*icmp) + quote) : 0);
 	if (sum < 0)
 		return -1;
-	icmp = pkt_at(pkt, at, sizeof(*icmp));
+	pkt_open(&pkt, ctx);
+	icmp = pkt_at(&pkt, at, sizeof(*icmp));
 	if (!icmp)
 		return -1;
 	icmp->check = (__u16)~csum_fold32((__u64)sum);
-	return (int)bpf_redirect(pkt->ifindex, 0);
+	return (int)bpf_redirect(ctx->ifindex, 0);
 }
 
-static __always_inline enum bpvs_verdict answer(pkt_t *pkt, const struct bpvs_flow *f,
-						const struct icmp_answer *a, enum bpvs_verdict why,
-						int *act)
+/* Send x->answer about x->flow. */
+static __always_inline int answer_send(ctx_t *ctx, struct conn_scratch *x)
 {
+	int act;
+
 	/* Never about a later fragment, as the RFCs have it. */
-	if ((f->flags & FLOW_FRAG_LATER) || !icmp_allowed())
+	if ((x->flow.flags & FLOW_FRAG_LATER) || !icmp_allowed())
 		return BPVS_ICMP_LIMIT;
-	*act = icmp_answer(pkt, f, a);
-	return *act < 0 ? BPVS_WRITE : why;
+	act = icmp_answer(ctx, &x->flow, &x->answer);
+	return act < 0 ? BPVS_WRITE : act << 16 | x->why;
 }
 
-static __always_inline enum bpvs_verdict answer_no_dest(pkt_t *pkt, struct bpvs_flow *f, int *act)
+static __always_inline int answer_no_dest(struct conn_scratch *x)
 {
-	struct icmp_answer a = {
-		.from = &f->daddr,
-		.type = f->af == BPVS_V4 ? ICMP4_DEST_UNREACH : ICMPV6_DEST_UNREACH,
-		.code = f->af == BPVS_V4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH,
-	};
+	bool v4 = x->flow.af == BPVS_V4;
 
-	return answer(pkt, f, &a, BPVS_NO_DEST, act);
+	x->answer.from = x->flow.daddr;
+	x->answer.type = v4 ? ICMP4_DEST_UNREACH : ICMPV6_DEST_UNREACH;
+	x->answer.code = v4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH;
+	x->answer.mtu = 0;
+	x->why = BPVS_NO_DEST;
+	return LATER_ANSWER;
 }
 
-static __always_inline enum bpvs_verdict answer_refused(pkt_t *pkt, struct bpvs_flow *f,
-							enum bpvs_verdict why,
-							const struct bpvs_addr *from, __u32 mtu,
-							int *act)
+static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
+					  const struct bpvs_addr *from, __u32 mtu)
 {
-	struct icmp_answer a = { .from = from };
+	struct conn_scratch *x = conn_scratch();
 	bool v4 = f->af == BPVS_V4;
 
-	if (why == BPVS_FRAG_DROP)
+	if (why == BPVS_FRAG_DROP || !x)
 		return why;
+	pkt_keep_flow(x, f);
+	x->why = why;
+	x->answer.from = *from;
+	x->answer.code = 0;
+	x->answer.mtu = 0;
 	if (why == BPVS_TTL) {
-		a.type = v4 ? ICMP4_TIME_EXCEEDED : ICMPV6_TIME_EXCEED;
+		x->answer.type = v4 ? ICMP4_TIME_EXCEEDED : ICMPV6_TIME_EXCEED;
 	} else {
-		a.type = v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG;
-		a.code = v4 ? ICMP4_FRAG_NEEDED : 0;
-		a.mtu = (__u16)(!v4 && mtu < 1280 ? 1280 : mtu);
+		x->answer.type = v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG;
+		x->answer.code = v4 ? ICMP4_FRAG_NEEDED : 0;
+		x->answer.mtu = (__u16)(!v4 && mtu < 1280 ? 1280 : mtu);
 	}
-	return answer(pkt, f, &a, why, act);
+	return LATER_ANSWER;
 }
 
 static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)

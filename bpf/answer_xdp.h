@@ -2,29 +2,26 @@
 /* What XDP hands up to TC. */
 #pragma once
 
+#include "conn.h"
 #include "parse.h"
 
-static __always_inline enum bpvs_verdict answer_no_dest(pkt_t *pkt, struct bpvs_flow *f, int *act)
+static __always_inline int answer_no_dest(struct conn_scratch *x)
 {
-	(void)pkt, (void)f, (void)act;
+	(void)x;
 	return BPVS_UP_ANSWER;
 }
 
-static __always_inline enum bpvs_verdict answer_refused(pkt_t *pkt, struct bpvs_flow *f,
-							enum bpvs_verdict why,
-							const struct bpvs_addr *from, __u32 mtu,
-							int *act)
+static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
+					  const struct bpvs_addr *from, __u32 mtu)
 {
-	(void)pkt, (void)f, (void)why, (void)from, (void)mtu, (void)act;
+	(void)f, (void)why, (void)from, (void)mtu;
 	return BPVS_UP_ANSWER;
 }
 
-static __always_inline enum bpvs_verdict icmp_related(pkt_t *pkt, struct bpvs_flow *f, __u32 now,
-						      int *act)
+static __always_inline int icmp_related(pkt_t *pkt, struct bpvs_flow *f)
 {
 	__u8 *type = pkt_at(pkt, f->l4, 1);
 
-	(void)now, (void)act;
 	return type && icmp_is_error(f->af, *type) ? BPVS_UP_ICMP : BPVS_ICMP_OTHER;
 }
 
@@ -32,4 +29,10 @@ static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
 {
 	(void)f;
 	return BPVS_UP_FRAGMENT;
+}
+
+static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
+{
+	(void)ctx, (void)x, (void)later;
+	return BPVS_BUG_MAP;
 }

@@ -8,9 +8,7 @@
 SEC("xdp.frags")
 int bpvs_xdp(struct xdp_md *ctx)
 {
-	struct bpvs_flow f = {};
-
-	return run(ctx, &f);
+	return run(ctx);
 }
 
 char _license[] SEC("license") __weak = "GPL";

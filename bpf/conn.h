@@ -50,15 +50,30 @@ struct conn_new {
 	__u32 home;
 };
 
+/* An ICMP error to be sent. */
+struct icmp_answer {
+	struct bpvs_addr from;
+	__u8 type;
+	__u8 code;
+	__u16 mtu;
+};
+
 /*
- * One packet at a time works on a CPU, and what its stages share beside the flow is too much for 512
- * bytes of stack: the key, the connection to be, the key of a spilled one, the next hop.
+ * What the rarer stages work on. One packet at a time works on a CPU, so this is one a CPU: the stack
+ * has 512 bytes for the whole chain of calls. And what is handed to a function by address has to be
+ * in memory: on the common path nothing is, so flow, hit and next hop live in registers there, and
+ * are copied here for the calls off that path.
  */
 struct conn_scratch {
+	struct bpvs_flow flow; /* first: 6.1 knows no sum of an offset and what may be NULL */
 	struct conn_new n;
-	struct bpvs_spill_key spill;
+	struct conn_hit hit;
 	struct bpvs_hop hop;
+	struct bpvs_spill_key spill;
 	struct bpf_fib_lookup fib;
+	int act; /* the hook's code, from stages that send */
+	struct icmp_answer answer;
+	__u32 why; /* the verdict that the answer stands for */
 };
 
 struct {
@@ -74,6 +89,16 @@ static __always_inline struct conn_scratch *conn_scratch(void)
 
 	return bpf_map_lookup_elem(&bpvs_scratch, &zero);
 }
+
+/*
+ * A stage that needs much stack or code leaves the walk with one of these beyond the verdicts; run()
+ * does it from a shallow stack, with what the walk put into struct conn_scratch.
+ */
+enum later {
+	LATER_START = BPVS_COUNTERS, /* x->flow needs a connection: bpvs_schedule(), then walk again */
+	LATER_ICMP,		     /* x->flow is an ICMP error: icmp_error() */
+	LATER_ANSWER,		     /* x->answer is to be sent about x->flow; x->why is its verdict */
+};
 
 enum conn_insert {
 	CONN_INSERTED,

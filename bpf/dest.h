@@ -46,6 +46,12 @@ static __always_inline void dest_move(struct bpvs_dest *d, bool active)
 	fetch_add(active ? &d->inactive : &d->active, -1);
 }
 
+/* Where this CPU's statistics begin. */
+static __always_inline __u32 stats_base(void)
+{
+	return bpf_get_smp_processor_id() * (bpvs_ro.max_svc + bpvs_ro.max_dest);
+}
+
 static __always_inline void stats_in(__u32 index, __u32 bytes)
 {
 	struct bpvs_stats *s = bpf_map_lookup_elem(&bpvs_stats, &index);
@@ -77,20 +83,24 @@ static __always_inline void stats_conn(__u32 index)
 /* One packet of a connection whose destination is there: destination, service, total. */
 static __always_inline void account(const struct bpvs_dest *d, __u32 id, __u32 bytes, bool reply)
 {
+	__u32 base = stats_base();
+
 	if (reply) {
-		stats_out(BPVS_STATS_DEST(bpvs_ro.max_svc, id), bytes);
-		stats_out(BPVS_STATS_SVC(d->svc), bytes);
-		stats_out(BPVS_STATS_TOTAL, bytes);
+		stats_out(base + BPVS_STATS_DEST(bpvs_ro.max_svc, id), bytes);
+		stats_out(base + BPVS_STATS_SVC(d->svc), bytes);
+		stats_out(base + BPVS_STATS_TOTAL, bytes);
 	} else {
-		stats_in(BPVS_STATS_DEST(bpvs_ro.max_svc, id), bytes);
-		stats_in(BPVS_STATS_SVC(d->svc), bytes);
-		stats_in(BPVS_STATS_TOTAL, bytes);
+		stats_in(base + BPVS_STATS_DEST(bpvs_ro.max_svc, id), bytes);
+		stats_in(base + BPVS_STATS_SVC(d->svc), bytes);
+		stats_in(base + BPVS_STATS_TOTAL, bytes);
 	}
 }
 
 static __always_inline void account_conn(const struct bpvs_dest *d, __u32 id)
 {
-	stats_conn(BPVS_STATS_DEST(bpvs_ro.max_svc, id));
-	stats_conn(BPVS_STATS_SVC(d->svc));
-	stats_conn(BPVS_STATS_TOTAL);
+	__u32 base = stats_base();
+
+	stats_conn(base + BPVS_STATS_DEST(bpvs_ro.max_svc, id));
+	stats_conn(base + BPVS_STATS_SVC(d->svc));
+	stats_conn(base + BPVS_STATS_TOTAL);
 }

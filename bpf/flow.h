@@ -17,6 +17,10 @@
 #define TH_RST 0x04
 #define TH_ACK 0x10
 
+/* Where the transport headers have their checksum. */
+#define TCP_CSUM 16
+#define UDP_CSUM 6
+
 struct bpvs_flow {
 	struct bpvs_addr saddr;
 	struct bpvs_addr daddr;

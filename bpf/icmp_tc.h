@@ -13,17 +13,12 @@
 
 #include "pipeline.h"
 
-/* Not on the stack, which the pipeline's stages have filled (see struct conn_scratch). */
-struct icmp_scratch {
-	struct bpvs_flow in;
-	struct conn_hit hit;
-};
-
+/* The packet inside, beside what struct conn_scratch has for the one around it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct icmp_scratch);
+	__type(value, struct bpvs_flow);
 } bpvs_inner SEC(".maps");
 
 /* The packet inside an error: its flow, and where its headers are. */
@@ -64,6 +59,15 @@ static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpv
 	return BPVS_GO_ON;
 }
 
+/* The outer header again, in a packet opened anew. */
+static __always_inline int icmp_open(pkt_t *pkt, const struct bpvs_flow *f)
+{
+	pkt->af = f->af;
+	pkt->net = pkt->data + (f->l3 & 0xff);
+	/* An IPv4 error with what it quotes is longer than an IPv6 header too. */
+	return pkt->net + sizeof(struct ipv6hdr) > pkt->end ? -1 : 0;
+}
+
 /* Inner header: the address at one end, its header checksum, the port. */
 static __always_inline int icmp_nat_inner(pkt_t *pkt, const struct bpvs_flow *in,
 					  const struct conn_hit *hit, bool out)
@@ -97,42 +101,45 @@ static __always_inline int icmp_nat_inner(pkt_t *pkt, const struct bpvs_flow *in
  * ICMP's checksum covers the inner packet: the port shows in it; an IPv4 address does not, since the
  * inner header checksum balances it; IPv6 has none, and a pseudo header with the outer address.
  */
-static __noinline enum bpvs_verdict icmp_nat(pkt_t *pkt, const struct bpvs_flow *f,
+static __noinline enum bpvs_verdict icmp_nat(ctx_t *ctx, const struct bpvs_flow *f,
 					     const struct bpvs_flow *in, const struct conn_hit *hit,
 					     bool out)
 {
 	const struct bpvs_addr *outer = out ? &f->saddr : &f->daddr;
 	const struct bpvs_addr *inner = out ? &in->daddr : &in->saddr;
 	__u32 diff = csum_diff16(out ? in->dport : in->sport, hit->to_port);
-	enum bpvs_verdict v;
 	struct icmp_header *icmp;
+	pkt_t pkt;
 
+	pkt_open(&pkt, ctx);
+	if (icmp_open(&pkt, f))
+		return BPVS_WRITE;
 	if (f->af == BPVS_V4) {
-		v = nat_ip4(pkt, f, hit->to.w[3], out);
+		nat_ip4(&pkt, hit->to.w[3], out);
 	} else {
 		diff += csum_diff_addr(outer, &hit->to) + csum_diff_addr(inner, &hit->to);
-		v = nat_ip6(pkt, f, &hit->to, out);
+		nat_ip6(&pkt, &hit->to, out);
 	}
-	if (v != BPVS_GO_ON)
-		return v;
-	if (icmp_nat_inner(pkt, in, hit, out))
+	if (icmp_nat_inner(&pkt, in, hit, out))
 		return BPVS_WRITE;
-	icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
+	icmp = pkt_at(&pkt, f->l4, sizeof(*icmp));
 	if (!icmp)
 		return BPVS_WRITE;
 	icmp->check = csum_update(icmp->check, diff);
 	return BPVS_GO_ON;
 }
 
-static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct bpvs_flow *f,
-							struct icmp_scratch *i,
-							struct conn_scratch *x, int *act)
+static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_scratch *x,
+							const struct bpvs_flow *in)
 {
-	struct conn_hit *hit = &i->hit;
-	struct bpvs_hop *hop = &x->hop;
+	__u32 now = x->n.key.now;
+	struct bpvs_flow *f = &x->flow;
+	struct conn_hit *hit = &x->hit;
+	struct bpvs_hop hop;
 	__u32 fwd = hit->flags & BPVS_CONN_FWD;
 	struct bpvs_dest *d = dest_get(hit->dest);
-	struct hop_query q = { .now = x->n.key.now };
+	bool v6 = f->af == BPVS_V6;
+	struct hop_query q = {};
 	enum bpvs_verdict v;
 
 	if (!d)
@@ -145,29 +152,33 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct bpvs_
 		return BPVS_ICMP_OTHER;
 	q.to = &d->addr;
 	q.v6 = d->af == BPVS_V6;
-	v = hop_get(pkt, &d->nh, &q, hop);
+	v = hop_get(pkt, &d->nh, &q, now, &hop);
 	if (v != BPVS_GO_ON)
 		return v;
 	account(d, hit->dest, f->len, false);
 	if (fwd == BPVS_FWD_MASQ)
-		v = icmp_nat(pkt, f, &i->in, hit, false);
+		v = icmp_nat(pkt->ctx, f, in, hit, false);
 	else if (fwd == BPVS_FWD_TUNNEL)
 		v = tun_wrap(pkt, f, d);
 	else
-		v = ttl_down(pkt, f);
+		ttl_down(pkt);
 	if (v != BPVS_GO_ON)
 		return v;
-	*act = pkt_send(pkt, f, hop, fwd == BPVS_FWD_TUNNEL ? q.v6 : f->af == BPVS_V6);
-	return *act < 0 ? BPVS_WRITE : BPVS_ICMP_IN;
+	pkt_open(pkt, pkt->ctx);
+	if (fwd == BPVS_FWD_TUNNEL)
+		v6 = q.v6;
+	x->act = pkt_send(pkt, f, &hop, v6);
+	return x->act < 0 ? BPVS_WRITE : BPVS_ICMP_IN;
 }
 
-static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct bpvs_flow *f,
-							struct icmp_scratch *i,
-							struct conn_scratch *x, int *act)
+static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct conn_scratch *x,
+							const struct bpvs_flow *in)
 {
-	struct conn_hit *hit = &i->hit;
-	struct bpvs_hop *hop = &x->hop;
-	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6, .now = x->n.key.now };
+	__u32 now = x->n.key.now;
+	struct bpvs_flow *f = &x->flow;
+	struct conn_hit *hit = &x->hit;
+	struct bpvs_hop hop;
+	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6 };
 	struct bpvs_dest *d = dest_get(hit->dest);
 	enum bpvs_verdict v;
 
@@ -175,50 +186,69 @@ static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct bpvs_
 		return BPVS_BUG_MAP;
 	if (f->ttl <= 1)
 		return BPVS_ICMP_OTHER;
-	v = hop_client(pkt, hit, &q, hop);
+	v = hop_client(pkt, hit, &q, now, &hop);
 	if (v != BPVS_GO_ON)
 		return v;
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
 		account(d, hit->dest, f->len, true);
-	v = icmp_nat(pkt, f, &i->in, hit, true);
+	v = icmp_nat(pkt->ctx, f, in, hit, true);
 	if (v != BPVS_GO_ON)
 		return v;
-	*act = pkt_send(pkt, f, hop, f->af == BPVS_V6);
-	return *act < 0 ? BPVS_WRITE : BPVS_ICMP_OUT;
+	pkt_open(pkt, pkt->ctx);
+	x->act = pkt_send(pkt, f, &hop, f->af == BPVS_V6);
+	return x->act < 0 ? BPVS_WRITE : BPVS_ICMP_OUT;
 }
 
-static __noinline enum bpvs_verdict icmp_error(pkt_t *pkt, struct bpvs_flow *f, __u32 now, int *act)
+static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 {
-	struct conn_scratch *x = conn_scratch();
-	struct icmp_scratch *i;
+	pkt_t packet, *pkt = &packet;
+	struct bpvs_flow *in;
 	enum bpvs_verdict v;
 	__u32 zero = 0;
 
-	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
-	if (!x || !i)
+	x->act = 0;
+	in = bpf_map_lookup_elem(&bpvs_inner, &zero);
+	if (!in)
 		return BPVS_BUG_MAP;
-	v = icmp_inner(pkt, f, &i->in);
+	pkt_open(pkt, ctx);
+	if (icmp_open(pkt, &x->flow))
+		return BPVS_SHORT;
+	v = icmp_inner(pkt, &x->flow, in);
 	if (v != BPVS_GO_ON)
 		return v;
 	/* The inner packet went to the client when it is a reply: then it keys as a reply of the VIP. */
-	key_reply(&x->n.key, &i->in, now);
+	key_reply(&x->n.key, in, now);
 	x->n.key.reply = 0;
-	if (bpvs_conn_find(&x->n.key, &i->hit))
-		return icmp_to_server(pkt, f, i, x, act);
+	if (bpvs_conn_find(&x->n.key, &x->hit))
+		return icmp_to_server(pkt, x, in);
 	/* And when it is a request, changed by NAT, its destination is the real server. */
-	key_request(&x->n.key, &i->in, now);
+	key_request(&x->n.key, in, now);
 	x->n.key.reply = 1;
-	if (bpvs_conn_find(&x->n.key, &i->hit) && (i->hit.flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ)
-		return icmp_to_client(pkt, f, i, x, act);
+	if (bpvs_conn_find(&x->n.key, &x->hit) && (x->hit.flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ)
+		return icmp_to_client(pkt, x, in);
 	return BPVS_ICMP_OTHER;
 }
 
-static __always_inline enum bpvs_verdict icmp_related(pkt_t *pkt, struct bpvs_flow *f, __u32 now,
-						      int *act)
+static __always_inline int icmp_related(pkt_t *pkt, struct bpvs_flow *f)
 {
 	struct icmp_header *icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
+	struct conn_scratch *x;
 
 	if (!icmp || (f->flags & FLOW_FRAG) || !icmp_is_error(f->af, icmp->type))
 		return BPVS_ICMP_OTHER;
-	return icmp_error(pkt, f, now, act);
+	x = conn_scratch();
+	if (!x)
+		return BPVS_BUG_MAP;
+	pkt_keep_flow(x, f);
+	return LATER_ICMP;
+}
+
+static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
+{
+	int v;
+
+	if (later == LATER_ANSWER)
+		return answer_send(ctx, x);
+	v = icmp_error(ctx, x, clock_now());
+	return x->act << 16 | v;
 }

@@ -18,14 +18,6 @@
 		__type(value, val);                                                                \
 	} map SEC(".maps") __weak
 
-#define BPVS_PERCPU(map, val)                                                                      \
-	struct {                                                                                   \
-		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                           \
-		__uint(max_entries, 1);                                                            \
-		__type(key, __u32);                                                                \
-		__type(value, val);                                                                \
-	} map SEC(".maps") __weak
-
 BPVS_ARRAY(bpvs_conns, struct bpvs_conn, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_conns6, struct bpvs_conn6, BPF_F_MMAPABLE);
 /* By block of BPVS_BLOCK slots: when the sweep has to look there, in the clock; 0 = at once. */
@@ -34,7 +26,13 @@ BPVS_ARRAY(bpvs_svcs, struct bpvs_svc, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_dests, struct bpvs_dest, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_lists, struct bpvs_list_entry, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_rates, struct bpvs_rate, BPF_F_MMAPABLE);
-BPVS_PERCPU(bpvs_stats, struct bpvs_stats);
+/*
+ * Counters, one set a CPU one after the other: element cpu * set + index. A plain array, because look
+ * ups in it are inlined by every kernel, those in per-CPU arrays since 6.10 only; and the tools read
+ * it without a system call.
+ */
+BPVS_ARRAY(bpvs_stats, struct bpvs_stats, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_counters, __u64, BPF_F_MMAPABLE);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -44,8 +42,6 @@ struct {
 	__type(value, struct bpvs_dev);
 } bpvs_devs SEC(".maps") __weak;
 
-#define BPVS_NEXTHOPS 1024
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BPVS_NEXTHOPS);
@@ -53,13 +49,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct bpvs_nexthop);
 } bpvs_nexthops SEC(".maps") __weak;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, BPVS_COUNTERS);
-	__type(key, __u32);
-	__type(value, __u64);
-} bpvs_counters SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -102,7 +91,8 @@ struct bpvs_filter bpvs_filter SEC(".data.filter") __weak;
 /* A counter of a reason or an event. */
 static __always_inline void count(__u32 which)
 {
-	__u64 *n = bpf_map_lookup_elem(&bpvs_counters, &which);
+	__u32 at = bpf_get_smp_processor_id() * BPVS_COUNTERS + which;
+	__u64 *n = bpf_map_lookup_elem(&bpvs_counters, &at);
 
 	if (n)
 		*n += 1;

@@ -34,7 +34,6 @@ struct hop_query {
 	const struct bpvs_addr *to;
 	const struct bpvs_addr *from; /* NULL: the route's choice */
 	bool v6;
-	__u32 now;
 };
 
 static __always_inline bool hop_read(const struct bpvs_nexthop *nh, struct bpvs_hop *hop)
@@ -112,22 +111,17 @@ static __always_inline void fib_gateway(const struct bpf_fib_lookup *fib, struct
 }
 
 /*
- * Ask the FIB. GO_ON with a whole next hop; UP_NEIGH with device, MTU and gateway but no neighbour;
- * NO_ROUTE.
+ * Ask the FIB what x->fib says; the answer is in x->hop. GO_ON with a whole next hop; UP_NEIGH with
+ * device and gateway but no neighbour; NO_ROUTE.
  */
-static __noinline enum bpvs_verdict hop_lookup(pkt_t *pkt, const struct hop_query *q,
-					       struct bpvs_hop *hop)
+static __noinline enum bpvs_verdict hop_lookup(ctx_t *ctx, struct conn_scratch *x)
 {
-	struct conn_scratch *x = conn_scratch();
-	struct bpf_fib_lookup *fib;
+	struct bpf_fib_lookup *fib = &x->fib;
+	struct bpvs_hop *hop = &x->hop;
 	long r;
 
-	if (!x)
-		return BPVS_BUG_MAP;
-	fib = &x->fib;
 	count(BPVS_EV_FIB);
-	fib_fill(fib, q);
-	r = bpf_fib_lookup(pkt, fib, sizeof(*fib), 0);
+	r = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
 	if (r != BPF_FIB_LKUP_RET_SUCCESS && r != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return BPVS_NO_ROUTE;
 	hop->ifindex = fib->ifindex;
@@ -145,42 +139,65 @@ static __noinline enum bpvs_verdict hop_lookup(pkt_t *pkt, const struct hop_quer
 	return BPVS_GO_ON;
 }
 
-/* A next hop that is not in the cache, or too old. */
-static __noinline enum bpvs_verdict hop_refresh(pkt_t *pkt, struct bpvs_nexthop *nh,
-						const struct hop_query *q, bool stale,
-						struct bpvs_hop *hop)
+/*
+ * What a look-up's outcome means in this hook. TC asks the kernel's neighbour table in any case when
+ * it has looked, which confirms the entry (see HOP_EPOCH_BITS) or makes one. XDP hands up what has
+ * no neighbour or no route.
+ */
+static __always_inline enum bpvs_verdict hop_outcome(struct conn_scratch *x, enum bpvs_verdict v)
 {
-	__u32 checked = READ_ONCE(nh->checked), now = q->now;
-	enum bpvs_verdict v;
-
-	if (stale && !PKT_COMPLETE && (now ^ checked) >> HOP_EPOCH_BITS)
-		return BPVS_UP_NEIGH;
-	/* One packet looks, the others go on with what there is. */
-	if (cas32(&nh->checked, checked, now) != checked && stale)
-		return BPVS_GO_ON;
-	v = hop_lookup(pkt, q, hop);
-	if (v == BPVS_GO_ON)
-		hop_write(nh, hop);
-	/* In TC the kernel is asked as well, which confirms the neighbour (see HOP_EPOCH_BITS). */
-	hop->resolve = PKT_COMPLETE;
+	x->hop.resolve = PKT_COMPLETE;
 	if (v == BPVS_UP_NEIGH && PKT_COMPLETE)
 		return BPVS_GO_ON;
-	/* A vanished route leaves nothing to go on with. */
 	if (v == BPVS_NO_ROUTE && !PKT_COMPLETE)
 		return BPVS_UP_NEIGH;
 	return v;
 }
 
+/*
+ * A next hop that is not in the cache, or too old: x->hop is what was there, and what is then.
+ * Global, as is its like below, so that the verifier does not go through it for every caller's state.
+ */
+__noinline int HOOK(hop_refresh)(ctx_t *ctx, struct bpvs_nexthop *nh, struct conn_scratch *x,
+				 __u32 now, __u32 stale)
+{
+	enum bpvs_verdict v;
+	__u32 checked;
+
+	if (!nh || !x)
+		return BPVS_BUG_MAP;
+	checked = READ_ONCE(nh->checked);
+	if (stale && !PKT_COMPLETE && (now ^ checked) >> HOP_EPOCH_BITS)
+		return BPVS_UP_NEIGH;
+	/* One packet looks, the others go on with what there is. */
+	if (cas32(&nh->checked, checked, now) != checked && stale)
+		return BPVS_GO_ON;
+	v = hop_lookup(ctx, x);
+	if (v == BPVS_GO_ON)
+		hop_write(nh, &x->hop);
+	return hop_outcome(x, v);
+}
+
 /* The next hop kept in `nh`, refreshed when it is older than a second. */
 static __always_inline enum bpvs_verdict hop_get(pkt_t *pkt, struct bpvs_nexthop *nh,
-						 const struct hop_query *q, struct bpvs_hop *hop)
+						 const struct hop_query *q, __u32 now,
+						 struct bpvs_hop *hop)
 {
 	bool there = hop_read(nh, hop);
+	struct conn_scratch *x;
+	enum bpvs_verdict v;
 
 	hop->resolve = false;
-	if (likely(there && q->now - READ_ONCE(nh->checked) < HOP_FRESH))
+	if (likely(there && now - READ_ONCE(nh->checked) < HOP_FRESH))
 		return BPVS_GO_ON;
-	return hop_refresh(pkt, nh, q, there, hop);
+	x = conn_scratch();
+	if (!x)
+		return BPVS_BUG_MAP;
+	fib_fill(&x->fib, q);
+	x->hop = *hop;
+	v = HOOK(hop_refresh)(pkt->ctx, nh, x, now, there);
+	*hop = x->hop;
+	return v;
 }
 
 /*
@@ -190,13 +207,21 @@ static __always_inline enum bpvs_verdict hop_get(pkt_t *pkt, struct bpvs_nexthop
  */
 #define NEXTHOP_PROBES 4
 
+static __always_inline bool hop_same(const struct bpvs_nexthop *nh, const struct bpvs_hop *hop)
+{
+	struct bpvs_hop have;
+
+	return hop_read(nh, &have) && have.ifindex == hop->ifindex &&
+	       !((have.dst ^ hop->dst) << 16) && !((have.src ^ hop->src) << 16) &&
+	       have.mtu == hop->mtu && have.lower == hop->lower;
+}
+
 static __always_inline __u32 nexthop_intern(const struct bpvs_hop *hop, __u32 now, bool *ret_confirm)
 {
 	__u32 hash = (__u32)(((hop->dst ^ hop->ifindex) * 0x9e3779b97f4a7c15ULL) >> 40), i, idx;
 
 	for (i = 0; i < NEXTHOP_PROBES; i++) {
 		struct bpvs_nexthop *nh;
-		struct bpvs_hop have;
 		__u32 checked;
 
 		/* Index 0 is left out: a connection's nh of 0 means none. */
@@ -205,9 +230,7 @@ static __always_inline __u32 nexthop_intern(const struct bpvs_hop *hop, __u32 no
 		if (!nh)
 			return 0;
 		checked = READ_ONCE(nh->checked);
-		if (hop_read(nh, &have) && have.ifindex == hop->ifindex &&
-		    !((have.dst ^ hop->dst) << 16) && !((have.src ^ hop->src) << 16) &&
-		    have.mtu == hop->mtu && have.lower == hop->lower) {
+		if (hop_same(nh, hop)) {
 			*ret_confirm = !PKT_COMPLETE && (now ^ checked) >> HOP_EPOCH_BITS;
 			if (!*ret_confirm)
 				WRITE_ONCE(nh->checked, now);
@@ -231,54 +254,59 @@ static __always_inline __u16 nh_stamp(__u32 now)
 }
 
 /* Remember the way of a connection's replies; taken back when the slot has a new owner. */
-static __always_inline void nh_remember(const struct conn_hit *hit, __u32 idx, __u32 now)
+static __always_inline void nh_remember(__u32 conn, __u64 word, __u32 idx, __u32 now)
 {
-	struct bpvs_conn *c = conn_slot(hit->idx);
+	struct bpvs_conn *c = conn_slot(conn);
 
 	if (!c)
 		return;
 	WRITE_ONCE(c->nh, idx << 16 | nh_stamp(now));
 	barrier();
-	if (!word_same_gen(READ_ONCE(c->word), hit->word))
+	if (!word_same_gen(READ_ONCE(c->word), word))
 		WRITE_ONCE(c->nh, 0);
 }
 
-static __noinline enum bpvs_verdict hop_client_refresh(pkt_t *pkt, const struct conn_hit *hit,
-						       const struct hop_query *q,
-						       struct bpvs_hop *hop)
+__noinline int HOOK(hop_client_refresh)(ctx_t *ctx, struct conn_scratch *x, __u32 conn, __u64 word,
+					__u32 now)
 {
-	enum bpvs_verdict v = hop_lookup(pkt, q, hop);
+	enum bpvs_verdict v;
 	bool confirm = false;
-	__u32 idx, now = q->now;
+	__u32 idx;
 
-	hop->resolve = PKT_COMPLETE;
-	if (v == BPVS_UP_NEIGH && PKT_COMPLETE)
-		return BPVS_GO_ON;
-	if (v == BPVS_NO_ROUTE && !PKT_COMPLETE)
-		return BPVS_UP_NEIGH;
-	if (v != BPVS_GO_ON)
-		return v;
-	idx = nexthop_intern(hop, now, &confirm);
-	if (confirm)
-		return BPVS_UP_NEIGH;
-	if (idx)
-		nh_remember(hit, idx, now);
-	return v;
+	if (!x)
+		return BPVS_BUG_MAP;
+	v = hop_lookup(ctx, x);
+	if (v == BPVS_GO_ON) {
+		idx = nexthop_intern(&x->hop, now, &confirm);
+		if (confirm)
+			return BPVS_UP_NEIGH;
+		if (idx)
+			nh_remember(conn, word, idx, now);
+	}
+	return hop_outcome(x, v);
 }
 
 /* Towards a client, by the way that its connection remembers. */
 static __always_inline enum bpvs_verdict hop_client(pkt_t *pkt, const struct conn_hit *hit,
-						    const struct hop_query *q,
+						    const struct hop_query *q, __u32 now,
 						    struct bpvs_hop *hop)
 {
 	__u32 idx = hit->nh >> 16;
+	struct conn_scratch *x;
+	enum bpvs_verdict v;
 
-	if (likely(idx && (__u16)(nh_stamp(q->now) - (__u16)hit->nh) < NH_STAMP_FRESH)) {
+	if (likely(idx && (__u16)(nh_stamp(now) - (__u16)hit->nh) < NH_STAMP_FRESH)) {
 		struct bpvs_nexthop *nh = bpf_map_lookup_elem(&bpvs_nexthops, &idx);
 
 		hop->resolve = false;
 		if (nh && hop_read(nh, hop))
 			return BPVS_GO_ON;
 	}
-	return hop_client_refresh(pkt, hit, q, hop);
+	x = conn_scratch();
+	if (!x)
+		return BPVS_BUG_MAP;
+	fib_fill(&x->fib, q);
+	v = HOOK(hop_client_refresh)(pkt->ctx, x, hit->idx, hit->word, now);
+	*hop = x->hop;
+	return v;
 }

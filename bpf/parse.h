@@ -48,43 +48,35 @@ struct frag_header {
 	__be32 id;
 };
 
-static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow *f)
+static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow *f, __be16 *ret_proto)
 {
-	struct ethhdr *eth = pkt_at(pkt, 0, sizeof(*eth));
+	struct ethhdr *eth = pkt->data;
 	struct vlan_tag *tag;
-	__be16 proto;
 
-	if (!eth)
+	if (pkt->data + sizeof(*eth) > pkt->end)
 		return BPVS_SHORT;
-	proto = eth->h_proto;
+	*ret_proto = *(__be16 *)(pkt->data + offsetof(struct ethhdr, h_proto));
 	f->l3 = sizeof(*eth);
-	if (proto == bpf_htons(ETH_P_8021Q)) {
-		tag = pkt_at(pkt, sizeof(*eth), sizeof(*tag));
-		if (!tag)
+	if (unlikely(*ret_proto == bpf_htons(ETH_P_8021Q))) {
+		tag = pkt->data + sizeof(*eth);
+		if (pkt->data + sizeof(*eth) + sizeof(*tag) > pkt->end)
 			return BPVS_SHORT;
-		proto = tag->proto;
+		*ret_proto = tag->proto;
 		f->vlan = tag->tci;
 		f->flags |= FLOW_VLAN;
 		f->l3 += sizeof(*tag);
 	}
-	if (proto == bpf_htons(ETH_P_IP))
-		f->af = BPVS_V4;
-	else if (proto == bpf_htons(ETH_P_IPV6))
-		f->af = BPVS_V6;
-	else
-		return BPVS_NOT_IP;
 	return BPVS_GO_ON;
 }
 
 static __always_inline enum bpvs_verdict parse_ip4(pkt_t *pkt, struct bpvs_flow *f)
 {
-	struct iphdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
-	__u16 frag, len;
+	struct iphdr *ip = pkt->net = pkt->data + f->l3;
+	__u16 frag;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (pkt->net + sizeof(*ip) > pkt->end || ip->version != 4 || ip->ihl < 5)
 		return BPVS_SHORT;
-	len = bpf_ntohs(ip->tot_len);
-	f->len = pkt_l3_len(pkt, f->l3, len);
+	f->len = pkt_l3_len(pkt, f->l3, bpf_ntohs(ip->tot_len));
 	if (f->len < ip->ihl * 4U)
 		return BPVS_SHORT;
 	addr_map4(&f->saddr, ip->saddr);
@@ -93,12 +85,12 @@ static __always_inline enum bpvs_verdict parse_ip4(pkt_t *pkt, struct bpvs_flow 
 	f->ttl = ip->ttl;
 	f->tos = ip->tos;
 	f->l4 = f->l3 + ip->ihl * 4;
-	frag = bpf_ntohs(ip->frag_off);
-	if (frag & IP_FRAG_DF)
+	frag = ip->frag_off;
+	if (frag & bpf_htons(IP_FRAG_DF))
 		f->flags |= FLOW_DF;
-	if (unlikely(frag & (IP_FRAG_MORE | IP_FRAG_OFFSET))) {
+	if (unlikely(frag & bpf_htons(IP_FRAG_MORE | IP_FRAG_OFFSET))) {
 		f->flags |= FLOW_FRAG;
-		if (frag & IP_FRAG_OFFSET)
+		if (frag & bpf_htons(IP_FRAG_OFFSET))
 			f->flags |= FLOW_FRAG_LATER;
 		f->frag_id = ip->id;
 	}
@@ -146,9 +138,9 @@ static __always_inline enum bpvs_verdict parse_ext6(pkt_t *pkt, struct bpvs_flow
 
 static __always_inline enum bpvs_verdict parse_ip6(pkt_t *pkt, struct bpvs_flow *f)
 {
-	struct ipv6hdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+	struct ipv6hdr *ip = pkt->net = pkt->data + f->l3;
 
-	if (!ip || ip->version != 6)
+	if (pkt->net + sizeof(*ip) > pkt->end || ip->version != 6)
 		return BPVS_SHORT;
 	f->len = pkt_l3_len(pkt, f->l3, bpf_ntohs(ip->payload_len) + sizeof(*ip));
 	__builtin_memcpy(&f->saddr, &ip->saddr, sizeof(f->saddr));
@@ -168,18 +160,19 @@ static __always_inline enum bpvs_verdict parse_l4(pkt_t *pkt, struct bpvs_flow *
 {
 	if (f->flags & FLOW_FRAG_LATER)
 		return BPVS_GO_ON;
+	pkt->trans = pkt->data + (f->l4 & 0x3ff);
 	if (f->proto == IPPROTO_TCP) {
-		struct tcphdr *th = pkt_at(pkt, f->l4, sizeof(*th));
+		struct tcphdr *th = pkt->trans;
 
-		if (!th)
+		if (pkt->trans + sizeof(*th) > pkt->end)
 			return BPVS_SHORT;
 		f->sport = th->source;
 		f->dport = th->dest;
 		f->tcp_flags = ((__u8 *)th)[13];
 	} else if (f->proto == IPPROTO_UDP) {
-		struct udphdr *uh = pkt_at(pkt, f->l4, sizeof(*uh));
+		struct udphdr *uh = pkt->trans;
 
-		if (!uh)
+		if (pkt->trans + sizeof(*uh) > pkt->end)
 			return BPVS_SHORT;
 		f->sport = uh->source;
 		f->dport = uh->dest;

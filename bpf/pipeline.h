@@ -14,9 +14,17 @@
 #pragma once
 
 #include "answer.h"
+#include "conn_match.h"
 #include "schedule.h"
 #include "state.h"
 #include "xmit/xmit.h"
+
+/* Why a packet is walked. */
+enum pass {
+	PASS_FIRST,
+	PASS_STARTED, /* again, its connection is in x->hit */
+	PASS_REPLY,   /* again, it is to no service: only a reply it can be */
+};
 
 static __always_inline bool filter_hit(const __u64 *bits, const struct bpvs_addr *a)
 {
@@ -51,14 +59,12 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
  * at as one without, or drop.
  */
 static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
+						    const struct bpvs_dest *d,
 						    const struct bpvs_flow *f, bool *ret_gone)
 {
-	struct bpvs_dest *d = dest_get(hit->dest);
-	struct bpvs_conn *c = conn_slot(hit->idx);
+	struct bpvs_conn *c;
 	__u64 word;
 
-	if (!d || !c)
-		return BPVS_BUG_MAP;
 	if (unlikely(!(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))) {
 		if (!READ_ONCE(bpvs_cfg.expire_nodest_conn))
 			return BPVS_DEST_GONE;
@@ -66,6 +72,9 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 		return BPVS_GO_ON;
 	}
 	*ret_gone = true;
+	c = conn_slot(hit->idx);
+	if (!c)
+		return BPVS_GO_ON;
 	/* Another CPU may have ended it, and the slot be the new connection's by now. */
 	word = READ_ONCE(c->word);
 	if (word_same_gen(word, hit->word))
@@ -99,42 +108,86 @@ static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow
 	k->now = now;
 }
 
-/* Towards the virtual service. */
-static __always_inline enum bpvs_verdict request(pkt_t *pkt, struct bpvs_flow *f,
-						 struct conn_scratch *x, struct conn_hit *hit,
-						 int *act)
+static __always_inline bool conn_look(const struct conn_key *k, struct conn_hit *hit)
 {
-	bool found, gone = false;
-	enum bpvs_verdict v;
+	struct conn_scratch *x;
 
-	found = bpvs_conn_find(&x->n.key, hit);
-	if (found) {
-		v = conn_check(hit, f, &gone);
-		if (v != BPVS_GO_ON)
-			return v;
-	}
-	if (!found || gone) {
-		v = schedule(f, &x->n, hit);
-		if (v == BPVS_NO_DEST)
-			return answer_no_dest(pkt, f, act);
-		if (v != BPVS_GO_ON)
-			return v;
-	}
-	return xmit_in(pkt, f, hit, x, act);
+	if (likely(conn_find_home(k, hit)))
+		return true;
+	x = conn_scratch();
+	if (!x)
+		return false;
+	x->n.key = *k;
+	if (!bpvs_conn_find(&x->n.key, &x->hit))
+		return false;
+	*hit = x->hit;
+	return true;
+}
+
+static __always_inline int conn_start(const struct bpvs_flow *f, const struct conn_key *k)
+{
+	struct conn_scratch *x = conn_scratch();
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	pkt_keep_flow(x, f);
+	x->n.key = *k;
+	return LATER_START;
+}
+
+/* The connection that schedule() found or made for this very packet. */
+static __always_inline bool conn_started(struct conn_hit *hit)
+{
+	struct conn_scratch *x = conn_scratch();
+
+	if (!x)
+		return false;
+	*hit = x->hit;
+	return true;
+}
+
+/* Towards the virtual service. */
+static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass,
+				   int *act)
+{
+	struct bpvs_dest *d;
+	struct conn_key k;
+	struct conn_hit hit;
+	bool gone = false;
+	int v;
+
+	key_request(&k, f, now);
+	if (unlikely(!(pass == PASS_STARTED ? conn_started(&hit) : conn_look(&k, &hit))))
+		return conn_start(f, &k);
+	d = dest_get(hit.dest);
+	if (!d)
+		return BPVS_BUG_MAP;
+	v = pass == PASS_STARTED ? BPVS_GO_ON : conn_check(&hit, d, f, &gone);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (unlikely(gone))
+		return conn_start(f, &k);
+	return xmit_in(pkt, f, &hit, d, now, act);
 }
 
 /* Back from a real server, by NAT. */
-static __always_inline enum bpvs_verdict reply(pkt_t *pkt, struct bpvs_flow *f,
-					       struct conn_scratch *x, struct conn_hit *hit, int *act)
+static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass,
+				 int *act)
 {
-	const struct conn_key *k = &x->n.key;
+	struct conn_key k;
+	struct conn_hit hit;
+	struct bpvs_dest *d;
 
-	if (!bpvs_conn_find(k, hit) && !reply_stateless(f, k->now, hit))
-		return BPVS_NO_REPLY;
+	key_reply(&k, f, now);
+	if (!conn_look(&k, &hit) && !reply_stateless(f, now, &hit))
+		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
 	/* Only NAT comes back this way. */
-	if ((hit->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
+	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
 		return BPVS_NO_REPLY;
-	return xmit_out(pkt, f, hit, x, act);
+	d = dest_get(hit.dest);
+	if (!d)
+		return BPVS_BUG_MAP;
+	return xmit_out(pkt, f, &hit, d, now, act);
 }
 
 static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
@@ -146,38 +199,31 @@ static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
 static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_flow *f, bool *ret_vip,
 						bool *ret_rip)
 {
-	struct ethhdr *eth;
-
 	*ret_vip = filter_hit(bpvs_filter.vip, &f->daddr);
 	*ret_rip = filter_hit(bpvs_filter.rip, &f->saddr);
 	if (likely(!*ret_vip && !*ret_rip) && !flow_is_icmp(f))
 		return BPVS_NOT_OURS;
 	if (family_off(f))
 		return BPVS_DISABLED;
-	eth = pkt_at(pkt, 0, sizeof(*eth));
-	if (!eth || !pkt_for_host(pkt, eth))
+	if (!pkt_for_host(pkt, pkt->data))
 		return BPVS_NOT_HOST;
 	return BPVS_GO_ON;
 }
 
-static __always_inline enum bpvs_verdict pipeline(pkt_t *pkt, struct bpvs_flow *f, int *act)
+/* The walk, for one family: `af` is a constant where this is inlined, and half of it folds away. */
+static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __u32 pass, int *act)
 {
 	bool vip = false, rip = false;
-	struct conn_hit hit = {};
-	struct conn_scratch *x;
-	enum bpvs_verdict v;
 	__u32 now;
+	int v;
 
-	if (pkt_vlan_stripped(pkt))
-		return BPVS_NOT_IP;
-	v = parse_link(pkt, f);
-	if (v != BPVS_GO_ON)
-		return v;
-	if (PKT_COMPLETE && (f->flags & FLOW_VLAN))
-		return BPVS_NOT_IP;
+	f->af = af;
+	pkt->af = af;
+	/* Where no transport header is looked for, the pointer is still one. */
+	pkt->trans = pkt->data;
 	if (pkt_is_gso(pkt))
 		f->flags |= FLOW_GSO;
-	v = f->af == BPVS_V4 ? parse_ip4(pkt, f) : parse_ip6(pkt, f);
+	v = af == BPVS_V4 ? parse_ip4(pkt, f) : parse_ip6(pkt, f);
 	if (v != BPVS_GO_ON)
 		return v;
 	v = triage(pkt, f, &vip, &rip);
@@ -185,7 +231,7 @@ static __always_inline enum bpvs_verdict pipeline(pkt_t *pkt, struct bpvs_flow *
 		return v;
 	now = clock_now();
 	if (unlikely(flow_is_icmp(f)))
-		return icmp_related(pkt, f, now, act);
+		return icmp_related(pkt, f);
 	v = parse_l4(pkt, f);
 	if (v != BPVS_GO_ON)
 		return v;
@@ -194,40 +240,106 @@ static __always_inline enum bpvs_verdict pipeline(pkt_t *pkt, struct bpvs_flow *
 		if (v != BPVS_GO_ON)
 			return v;
 	}
-	x = conn_scratch();
-	if (!x)
-		return BPVS_BUG_MAP;
-	if (vip) {
-		key_request(&x->n.key, f, now);
-		v = request(pkt, f, x, &hit, act);
-		if (v != BPVS_NO_SERVICE || !rip)
-			return v;
-	}
-	key_reply(&x->n.key, f, now);
-	return reply(pkt, f, x, &hit, act);
+	if (vip && pass != PASS_REPLY)
+		return request(pkt, f, now, pass, act);
+	return reply(pkt, f, now, pass, act);
 }
 
-static __always_inline int finish(enum bpvs_verdict v, int act)
+/*
+ * One family's walk is a function of its own, with registers and stack of its own. Returns a verdict
+ * or an enum later, and the hook's code for what was sent in the upper half.
+ */
+static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
+{
+	struct bpvs_flow local, *f = pkt_flow(&local);
+	int act = 0, v;
+	__be16 proto;
+	pkt_t pkt;
+
+	if (!f)
+		return BPVS_BUG_MAP;
+	__builtin_memset(f, 0, sizeof(*f));
+	pkt_open(&pkt, ctx);
+	v = parse_link(&pkt, f, &proto);
+	if (v == BPVS_GO_ON)
+		v = pipeline(&pkt, f, af, pass, &act);
+	return act << 16 | v;
+}
+
+/* Global, so that the verifier looks at each once, not for each way of getting here. */
+__noinline int HOOK(walk4)(ctx_t *ctx, __u32 pass)
+{
+	return walk(ctx, BPVS_V4, pass);
+}
+
+__noinline int HOOK(walk6)(ctx_t *ctx, __u32 pass)
+{
+	return walk(ctx, BPVS_V6, pass);
+}
+
+/* Count the packet's fate and turn it into the hook's code. */
+static __always_inline int finish(int r)
 {
 	static const __u8 kinds[BPVS_REASONS] = {
 #define BPVS_REASON(id, kind, label, text) [BPVS_##id] = BPVS_KIND_##kind,
 #include <bpvs/reason.def>
 #undef BPVS_REASON
 	};
-	__u32 i = v;
+	__u32 v = r & 0xffff;
 
-	if (i >= BPVS_REASONS)
-		i = BPVS_BUG_MAP;
-	count(i);
-	if (kinds[i] == BPVS_KIND_SENT)
-		return act;
-	return kinds[i] == BPVS_KIND_DROP ? PKT_DROP : PKT_PASS;
+	if (v >= BPVS_REASONS)
+		v = BPVS_BUG_MAP;
+	count(v);
+	if (likely(kinds[v] == BPVS_KIND_SENT))
+		return r >> 16;
+	return kinds[v] == BPVS_KIND_DROP ? PKT_DROP : PKT_PASS;
 }
 
-static __always_inline int run(pkt_t *pkt, struct bpvs_flow *f)
+static __always_inline int walk_again(ctx_t *ctx, bool v6, enum pass pass)
 {
-	int act = PKT_DROP;
+	return v6 ? HOOK(walk6)(ctx, pass) : HOOK(walk4)(ctx, pass);
+}
 
-	pkt_prepare(pkt);
-	return finish(pipeline(pkt, f, &act), act);
+static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
+{
+	struct conn_scratch *x = conn_scratch();
+	int v = later;
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	if (later == LATER_START) {
+		v = bpvs_schedule(x);
+		if (v == BPVS_GO_ON)
+			v = walk_again(ctx, v6, PASS_STARTED);
+		else if (v == BPVS_NO_SERVICE)
+			/* Its address is a VIP, but perhaps it is a NAT real server's reply. */
+			v = walk_again(ctx, v6, PASS_REPLY);
+		else if (v == BPVS_NO_DEST)
+			v = answer_no_dest(x);
+	}
+	return (v & 0xffff) >= BPVS_COUNTERS ? run_special(ctx, x, v & 0xffff) : v;
+}
+
+static __always_inline int run(ctx_t *ctx)
+{
+	struct bpvs_flow f = {};
+	__be16 proto = 0;
+	pkt_t pkt;
+	bool v6;
+	int v;
+
+	pkt_prepare(ctx);
+	pkt_open(&pkt, ctx);
+	if (pkt_vlan_stripped(&pkt))
+		return finish(BPVS_NOT_IP);
+	v = parse_link(&pkt, &f, &proto);
+	v6 = proto == bpf_htons(ETH_P_IPV6);
+	/* A tag in TC's view is a second one, or of nobody's. */
+	if (v != BPVS_GO_ON || (PKT_COMPLETE && (f.flags & FLOW_VLAN)) ||
+	    (!v6 && proto != bpf_htons(ETH_P_IP)))
+		return finish(v == BPVS_GO_ON ? BPVS_NOT_IP : v);
+	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST) : HOOK(walk4)(ctx, PASS_FIRST);
+	if (unlikely((v & 0xffff) >= BPVS_COUNTERS))
+		v = run_later(ctx, v6, v & 0xffff);
+	return finish(v);
 }

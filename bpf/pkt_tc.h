@@ -2,6 +2,7 @@
 /* The packet as TC sees it (see pkt_xdp.h): a socket buffer, which can do all that XDP cannot. */
 #pragma once
 
+#include "conn.h"
 #include "csum.h"
 #include "flow.h"
 #include "hop.h"
@@ -9,7 +10,19 @@
 #include <linux/pkt_cls.h>
 #include <linux/udp.h>
 
-typedef struct __sk_buff pkt_t;
+typedef struct __sk_buff ctx_t;
+
+/* The name of a global function, of which each hook has its own. */
+#define HOOK(name) bpvs_tc_##name
+
+typedef struct {
+	ctx_t *ctx;
+	void *data;
+	void *end;
+	void *net;
+	__u8 af;     /* a constant in each family's walk, and known as one */
+	void *trans;
+} pkt_t;
 
 enum { PKT_COMPLETE = 1 };
 
@@ -33,62 +46,81 @@ struct {
 	__type(value, struct pkt_piece);
 } bpvs_piece SEC(".maps");
 
-static __always_inline void *pkt_data(const pkt_t *pkt)
+/*
+ * Where the flow is: in the scratch memory, of whose content the verifier knows nothing. From a stack
+ * it would follow each combination of flags, protocols and fragments through all that TC can do.
+ */
+static __always_inline struct bpvs_flow *pkt_flow(struct bpvs_flow *local)
 {
-	return CTX_POINTER(pkt, data);
+	struct conn_scratch *x = conn_scratch();
+
+	(void)local;
+	return x ? &x->flow : NULL;
 }
 
-static __always_inline void *pkt_end(const pkt_t *pkt)
+static __always_inline void pkt_keep_flow(struct conn_scratch *x, const struct bpvs_flow *f)
 {
-	return CTX_POINTER(pkt, data_end);
+	(void)x, (void)f;
+}
+
+static __always_inline void pkt_open(pkt_t *pkt, ctx_t *ctx)
+{
+	pkt->ctx = ctx;
+	pkt->data = CTX_POINTER(ctx, data);
+	pkt->end = CTX_POINTER(ctx, data_end);
 }
 
 static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
 {
-	void *p = pkt_data(pkt) + (off & 0x3ff);
+	void *p = pkt->data + (off & 0x3ff);
 
-	return p + len > pkt_end(pkt) ? NULL : p;
+	return p + len > pkt->end ? NULL : p;
 }
 
-static __always_inline void pkt_prepare(pkt_t *pkt)
+static __always_inline void pkt_prepare(ctx_t *ctx)
 {
-	__u32 want = pkt->len < PKT_HEADERS ? pkt->len : PKT_HEADERS;
+	__u32 want = ctx->len < PKT_HEADERS ? ctx->len : PKT_HEADERS;
 
-	if (unlikely(pkt_data(pkt) + want > pkt_end(pkt)))
-		bpf_skb_pull_data(pkt, want);
+	if (unlikely(CTX_POINTER(ctx, data) + want > CTX_POINTER(ctx, data_end)))
+		bpf_skb_pull_data(ctx, want);
 }
 
 /* A tagged frame goes on to its VLAN device, where this program sees it without the tag. */
 static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 {
-	return pkt->vlan_present;
+	return pkt->ctx->vlan_present;
 }
 
 static __always_inline bool pkt_for_host(const pkt_t *pkt, const struct ethhdr *eth)
 {
 	(void)eth;
-	return pkt->pkt_type == 0; /* PACKET_HOST */
+	return pkt->ctx->pkt_type == 0; /* PACKET_HOST */
 }
 
 static __always_inline __u32 pkt_l3_len(const pkt_t *pkt, __u32 l3, __u32 header_len)
 {
 	/* A buffer that will be cut into segments has one header for all of them. */
-	return pkt->gso_size ? pkt->len - l3 : header_len;
+	return pkt->ctx->gso_size ? pkt->ctx->len - l3 : header_len;
 }
 
 static __always_inline bool pkt_is_gso(const pkt_t *pkt)
 {
-	return pkt->gso_size;
+	return pkt->ctx->gso_size;
 }
 
-static __always_inline int pkt_csum_l4(pkt_t *pkt, __u32 off, __u32 pseudo, __u32 ports, bool udp)
+static __always_inline int pkt_csum_l4(pkt_t *pkt, const struct bpvs_flow *f, __u32 pseudo,
+				       __u32 ports, bool udp)
 {
+	__u32 off = f->l4 + (udp ? UDP_CSUM : TCP_CSUM);
 	__u64 mark = udp ? BPF_F_MARK_MANGLED_0 : 0;
+	int err;
 
 	/* The helper knows checksums that the device still has to complete. */
-	if (bpf_l4_csum_replace(pkt, off, 0, pseudo, BPF_F_PSEUDO_HDR | mark))
-		return -1;
-	return (int)bpf_l4_csum_replace(pkt, off, 0, ports, mark);
+	err = (int)bpf_l4_csum_replace(pkt->ctx, off, 0, pseudo, BPF_F_PSEUDO_HDR | mark);
+	if (!err)
+		err = (int)bpf_l4_csum_replace(pkt->ctx, off, 0, ports, mark);
+	pkt_open(pkt, pkt->ctx);
+	return err;
 }
 
 /*
@@ -147,7 +179,7 @@ static __always_inline enum bpvs_verdict pkt_udp_csum(pkt_t *pkt, const struct b
 
 	for (i = f->af == BPVS_V4 ? 3 : 0; i < 4; i++)
 		pseudo += (__u64)src->w[i & 3] + dst->w[i & 3];
-	sum = bpvs_sum(pkt, f->l4, len, csum_fold32(pseudo));
+	sum = bpvs_sum(pkt->ctx, f->l4, len, csum_fold32(pseudo));
 	if (sum < 0)
 		return BPVS_WRITE;
 	check = (__u16)~csum_fold32((__u64)sum);
@@ -166,7 +198,10 @@ static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flo
 	/* TCP's segments shrink to make room; the size of a UDP batch's datagrams is not ours. */
 	if (f->proto == IPPROTO_UDP)
 		flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
-	return bpf_skb_adjust_room(pkt, (int)len, BPF_ADJ_ROOM_MAC, flags) ? BPVS_WRITE : BPVS_GO_ON;
+	if (bpf_skb_adjust_room(pkt->ctx, (int)len, BPF_ADJ_ROOM_MAC, flags))
+		return BPVS_WRITE;
+	pkt_open(pkt, pkt->ctx);
+	return BPVS_GO_ON;
 }
 
 static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,

@@ -5,40 +5,65 @@
  */
 #pragma once
 
+#include "conn.h"
 #include "csum.h"
 #include "flow.h"
 #include "hop.h"
 #include "maps.h"
 
-typedef struct xdp_md pkt_t;
+typedef struct xdp_md ctx_t;
+
+/* The name of a global function, of which each hook has its own. */
+#define HOOK(name) bpvs_xdp_##name
+
+/*
+ * The packet in hand. The pointers are read from the context once, and checked once against `end`
+ * when parsing; whoever moves the packet's bytes opens it anew.
+ */
+typedef struct {
+	ctx_t *ctx;
+	void *data;
+	void *end;
+	void *net;   /* network header, checked for its fixed part */
+	__u8 af;     /* a constant in each family's walk, and known as one */
+	void *trans; /* transport header, checked for TCP's or UDP's; unset for later fragments */
+} pkt_t;
 
 /* Does this hook finish every packet? XDP leaves what is rare or needs the stack to TC. */
 enum { PKT_COMPLETE = 0 };
 
 enum { PKT_PASS = XDP_PASS, PKT_DROP = XDP_DROP };
 
-static __always_inline void *pkt_data(const pkt_t *pkt)
+/* Where the flow is: on the stack, and what of it the common path needs in registers. */
+static __always_inline struct bpvs_flow *pkt_flow(struct bpvs_flow *local)
 {
-	return CTX_POINTER(pkt, data);
+	return local;
 }
 
-static __always_inline void *pkt_end(const pkt_t *pkt)
+static __always_inline void pkt_keep_flow(struct conn_scratch *x, const struct bpvs_flow *f)
 {
-	return CTX_POINTER(pkt, data_end);
+	x->flow = *f;
+}
+
+static __always_inline void pkt_open(pkt_t *pkt, ctx_t *ctx)
+{
+	pkt->ctx = ctx;
+	pkt->data = CTX_POINTER(ctx, data);
+	pkt->end = CTX_POINTER(ctx, data_end);
 }
 
 /* `len` bytes at `off`, or NULL where the packet has not so many. */
 static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
 {
-	void *p = pkt_data(pkt) + (off & 0x3ff);
+	void *p = pkt->data + (off & 0x3ff);
 
-	return p + len > pkt_end(pkt) ? NULL : p;
+	return p + len > pkt->end ? NULL : p;
 }
 
-/* Make the headers directly readable. */
-static __always_inline void pkt_prepare(pkt_t *pkt)
+/* Make the headers directly readable: they are. */
+static __always_inline void pkt_prepare(ctx_t *ctx)
 {
-	(void)pkt;
+	(void)ctx;
 }
 
 /* A tag that the device took off the frame: XDP sees tags in the frame only. */
@@ -51,7 +76,7 @@ static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 /* Is the frame for this host? Where the device or its address is not known, TC decides. */
 static __always_inline bool pkt_for_host(const pkt_t *pkt, const struct ethhdr *eth)
 {
-	__u32 ifindex = pkt->ingress_ifindex, i = ifindex % BPVS_DEVS;
+	__u32 ifindex = pkt->ctx->ingress_ifindex, i = ifindex % BPVS_DEVS;
 	struct bpvs_dev *dev = bpf_map_lookup_elem(&bpvs_devs, &i);
 
 	return dev && dev->ifindex == ifindex &&
@@ -77,11 +102,14 @@ static __always_inline bool pkt_is_gso(const pkt_t *pkt)
  * Adjust a transport checksum: `pseudo` is the change of the pseudo header, `ports` that of the
  * rest; both as csum_diff_*() give them. A UDP checksum that becomes 0 is written as all ones.
  */
-static __always_inline int pkt_csum_l4(pkt_t *pkt, __u32 off, __u32 pseudo, __u32 ports, bool udp)
+static __always_inline int pkt_csum_l4(pkt_t *pkt, const struct bpvs_flow *f, __u32 pseudo,
+				       __u32 ports, bool udp)
 {
-	__sum16 *sum = pkt_at(pkt, off, sizeof(*sum));
+	__sum16 *sum = pkt->trans + (udp ? UDP_CSUM : TCP_CSUM);
 
-	if (!sum)
+	(void)f;
+	/* Checked when parsing, but the verifier does not always see which protocol it was. */
+	if ((void *)(sum + 1) > pkt->end)
 		return -1;
 	*sum = csum_update(*sum, pseudo + ports);
 	if (udp && !*sum)
@@ -108,8 +136,9 @@ static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flo
 	int grow = (int)len + ETH_HLEN - f->l3;
 
 	(void)outer6;
-	if (bpf_xdp_adjust_head(pkt, -grow))
+	if (bpf_xdp_adjust_head(pkt->ctx, -grow))
 		return BPVS_UP_ROOM;
+	pkt_open(pkt, pkt->ctx);
 	f->l3 = ETH_HLEN;
 	f->flags &= ~FLOW_VLAN;
 	return BPVS_GO_ON;
@@ -123,10 +152,13 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 	struct ethhdr *eth;
 	__be16 *proto;
 
-	if (unlikely(tagged != tag) && bpf_xdp_adjust_head(pkt, tagged ? 4 : -4))
-		return -1;
-	eth = pkt_at(pkt, 0, sizeof(*eth) + 4);
-	if (!eth)
+	if (unlikely(tagged != tag)) {
+		if (bpf_xdp_adjust_head(pkt->ctx, tagged ? 4 : -4))
+			return -1;
+		pkt_open(pkt, pkt->ctx);
+	}
+	eth = pkt->data;
+	if (pkt->data + sizeof(*eth) + 4 > pkt->end)
 		return -1;
 	*(__u32 *)eth->h_dest = (__u32)hop->dst;
 	*(__u16 *)(eth->h_dest + 4) = (__u16)(hop->dst >> 32);
@@ -139,7 +171,7 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 		proto += 2;
 	}
 	*proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	if (hop->lower == pkt->ingress_ifindex)
+	if (hop->lower == pkt->ctx->ingress_ifindex)
 		return XDP_TX;
 	return (int)bpf_redirect(hop->lower, 0);
 }

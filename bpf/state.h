@@ -20,25 +20,28 @@ enum tcp_table { TABLE_IN, TABLE_OUT, TABLE_IN_ONLY, TABLES };
 #define SA BPVS_TCP_SYNACK
 
 /* Rows: event. Columns: the state now; 16 of them so that an index needs no multiplication. */
-static const __u8 tcp_next[TABLES][4][16] = {
+static const __u8 tcp_next[TABLES][8][16] = {
 	[TABLE_IN] = {
 		/*             NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
 		[EV_SYN] = { SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR },
 		[EV_FIN] = { CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW },
 		[EV_ACK] = { ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES },
 		[EV_RST] = { CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR },
+		[EV_NONE] = { CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
 	},
 	[TABLE_OUT] = {
 		[EV_SYN] = { SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR },
 		[EV_FIN] = { TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW },
 		[EV_ACK] = { ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES },
 		[EV_RST] = { CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL },
+		[EV_NONE] = { CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
 	},
 	[TABLE_IN_ONLY] = {
 		[EV_SYN] = { SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR },
 		[EV_FIN] = { CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW },
 		[EV_ACK] = { ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES },
 		[EV_RST] = { CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL },
+		[EV_NONE] = { CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
 	},
 };
 
@@ -47,21 +50,26 @@ static const __u8 tcp_next[TABLES][4][16] = {
 	(1U << BPVS_TCP_ESTABLISHED | 1U << BPVS_TCP_SYN_SENT | 1U << BPVS_TCP_SYN_RECV |          \
 	 1U << BPVS_TCP_SYNACK)
 
-/* The first that is set, in this order, decides. */
-static __always_inline enum tcp_event tcp_event(__u8 flags)
-{
-	if (flags & TH_RST)
-		return EV_RST;
-	if (flags & TH_SYN)
-		return EV_SYN;
-	if (flags & TH_FIN)
-		return EV_FIN;
-	return flags & TH_ACK ? EV_ACK : EV_NONE;
-}
+/*
+ * Of RST, SYN, FIN and ACK the first that is set decides. A table, for the verifier would follow each
+ * branch to the program's end.
+ */
+#define EVENT(i)                                                                                   \
+	((i) & TH_RST	? EV_RST                                                                   \
+	 : (i) & TH_SYN ? EV_SYN                                                                   \
+	 : (i) & TH_FIN ? EV_FIN                                                                   \
+	 : (i) & TH_ACK ? EV_ACK                                                                   \
+			: EV_NONE)
+#define EVENTS4(i) EVENT(i), EVENT((i) + 1), EVENT((i) + 2), EVENT((i) + 3)
+
+static const __u8 tcp_events[32] = {
+	EVENTS4(0),  EVENTS4(4),  EVENTS4(8),  EVENTS4(12),
+	EVENTS4(16), EVENTS4(20), EVENTS4(24), EVENTS4(28),
+};
 
 static __always_inline __u32 tcp_step(__u64 *word, __u8 flags, bool reply)
 {
-	enum tcp_event ev = tcp_event(flags);
+	__u32 ev = tcp_events[flags & 31] & 7;
 	enum tcp_table t = reply ? TABLE_OUT : TABLE_IN;
 	__u32 state = word_state(*word) & 15;
 
@@ -71,7 +79,7 @@ static __always_inline __u32 tcp_step(__u64 *word, __u8 flags, bool reply)
 		else
 			t = TABLE_IN_ONLY;
 	}
-	return ev == EV_NONE ? BPVS_TCP_CLOSE : tcp_next[t][ev & 3][state];
+	return tcp_next[t][ev][state];
 }
 
 #undef NO
@@ -89,13 +97,21 @@ static __always_inline __u32 tcp_step(__u64 *word, __u8 flags, bool reply)
 /* A refresh that moves the expiry by less than this many clock units (64 ms) is not worth a swap. */
 #define REFRESH_GRAIN 8
 
-static __always_inline __u64 word_next(__u64 word, const struct bpvs_flow *f, __u32 now, bool reply)
+/* What of a packet moves a state. */
+struct move {
+	__u8 proto;
+	__u8 tcp_flags;
+	__u8 reply;
+	__u8 pad;
+};
+
+static __always_inline __u64 word_next(__u64 word, struct move m, __u32 now)
 {
 	__u32 state = 0, timeout;
 	__u64 next = word;
 
-	if (f->proto == IPPROTO_TCP) {
-		state = tcp_step(&next, f->tcp_flags, reply);
+	if (m.proto == IPPROTO_TCP) {
+		state = tcp_step(&next, m.tcp_flags, m.reply);
 		timeout = READ_ONCE(bpvs_cfg.tcp_timeout[state < BPVS_TCP_STATES ? state : 0]);
 		next &= ~(BPVS_WORD_ACTIVE | BPVS_WORD_STATE_MASK);
 		next |= (__u64)state << BPVS_WORD_STATE_SHIFT;
@@ -107,36 +123,29 @@ static __always_inline __u64 word_next(__u64 word, const struct bpvs_flow *f, __
 	return (__u32)next | (__u64)(now + timeout) << BPVS_WORD_EXPIRY_SHIFT;
 }
 
-/*
- * Move the connection's state by this packet and refresh its timer. Nothing is lost when the slot
- * was freed meanwhile: the generation differs and the packet leaves it alone.
- */
-static __always_inline void conn_touch(const struct conn_hit *hit, struct bpvs_dest *d,
-				       const struct bpvs_flow *f, __u32 now, bool reply)
+static __always_inline bool word_settled(__u64 word, __u64 next)
 {
-	struct bpvs_conn *c = conn_slot(hit->idx);
-	__u64 word = hit->word, next, seen;
-	int tries;
+	return (__u32)next == (__u32)word && (__u32)((next >> 32) - (word >> 32)) < REFRESH_GRAIN;
+}
 
-	if (!c)
-		return;
-	if (!reply)
-		WRITE_ONCE(c->pkts, c->pkts + 1);
-	for (tries = 0; tries < 4; tries++) {
-		next = word_next(word, f, now, reply);
-		if ((__u32)next == (__u32)word &&
-		    (__u32)((next >> 32) - (word >> 32)) < REFRESH_GRAIN)
-			return;
-		seen = cas64(&c->word, word, next);
-		if (seen == word) {
-			if ((next ^ word) & BPVS_WORD_ACTIVE)
-				dest_move(d, next & BPVS_WORD_ACTIVE);
-			if ((__s32)(word_expiry(next) - word_expiry(word)) < 0)
-				due_lower(hit->idx / BPVS_BLOCK, word_expiry(next));
-			return;
-		}
-		word = seen;
-		if (!word_valid(word) || !word_same_gen(word, hit->word))
-			return;
+/*
+ * Move a connection's state and timer, from `word` as it was seen. Nothing is lost when the slot was
+ * freed meanwhile: the generation differs and it is left alone. In state.bpf.c.
+ */
+int bpvs_conn_move(__u32 idx, __u64 word, struct move *m, __u32 now);
+
+/* Most packets change nothing that is worth a swap; only the others make a call. */
+static __always_inline void conn_touch(const struct conn_hit *hit, const struct bpvs_flow *f,
+				       __u32 now, bool reply)
+{
+	struct move m = { .proto = f->proto, .tcp_flags = f->tcp_flags, .reply = reply };
+	struct bpvs_conn *c;
+
+	if (!reply) {
+		c = conn_slot(hit->idx);
+		if (c)
+			WRITE_ONCE(c->pkts, c->pkts + 1);
 	}
+	if (unlikely(!word_settled(hit->word, word_next(hit->word, m, now))))
+		bpvs_conn_move(hit->idx, hit->word, &m, now);
 }

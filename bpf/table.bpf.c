@@ -11,62 +11,13 @@
  *
  * What a loop calls is a global function: the verifier looks at it once, not once a round.
  */
-#include "conn.h"
+#include "conn_match.h"
 
 /* Overflow slots tried before the table counts as full; one home may not have more spilled. */
 #define SPILL_TRIES	16
 #define SPILL_OF_A_HOME 64
 
 #define EEXIST 17
-
-static __always_inline bool conn6_matches(__u32 idx, const struct conn_key *k)
-{
-	struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
-
-	return c6 && addr_eq(&c6->caddr, &k->client) &&
-	       addr_eq(k->reply ? &c6->daddr : &c6->vaddr, &k->peer);
-}
-
-static __always_inline bool conn_matches(const struct bpvs_conn *c, __u32 idx,
-					 const struct conn_key *k)
-{
-	__u32 c_peer = k->reply ? c->daddr : c->vaddr;
-	__be16 c_pport = k->reply ? c->dport : c->vport;
-
-	if (c->cport != k->cport || c_pport != k->pport || c->proto != k->proto ||
-	    c->caddr != conn_tag(&k->client, k->v6) || c_peer != conn_tag(&k->peer, k->v6))
-		return false;
-	if (likely(!k->v6))
-		return !(c->flags & BPVS_CONN_V6);
-	return (c->flags & BPVS_CONN_V6) && conn6_matches(idx, k);
-}
-
-/* Copy a matching slot; false when it changed meanwhile. */
-static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx, const struct conn_key *k,
-				      __u64 word, struct conn_hit *ret)
-{
-	ret->idx = idx;
-	ret->dest = c->dest;
-	ret->flags = c->flags;
-	ret->nh = c->nh;
-	ret->to_port = k->reply ? c->vport : c->dport;
-	if (likely(!k->v6)) {
-		addr_map4(&ret->to, k->reply ? c->vaddr : c->daddr);
-	} else {
-		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
-
-		if (!c6)
-			return false;
-		ret->to = k->reply ? c6->vaddr : c6->daddr;
-	}
-	barrier();
-	ret->word = READ_ONCE(c->word);
-	if (likely(word_valid(ret->word)))
-		return word_same_gen(ret->word, word);
-	/* Not to be touched: its owner expects the word as it is. */
-	ret->idx = ~0U;
-	return k->tentative && ret->word == word;
-}
 
 /* Is the flow's connection in this slot? */
 __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hit *ret)

@@ -147,7 +147,8 @@ struct est_sum {
 static long est_add(__u32 cpu, void *arg)
 {
 	struct est_sum *sum = arg;
-	struct bpvs_stats *s = bpf_map_lookup_percpu_elem(&bpvs_stats, &sum->index, cpu);
+	__u32 at = cpu * (bpvs_ro.max_svc + bpvs_ro.max_dest) + sum->index;
+	struct bpvs_stats *s = bpf_map_lookup_elem(&bpvs_stats, &at);
 
 	if (!s)
 		return 1;

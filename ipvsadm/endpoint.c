@@ -90,6 +90,10 @@ static bool endpoint_split(char *text, __u8 proto, struct endpoint *ret)
 		port = strrchr(host, ':');
 		if (port)
 			*port++ = '\0';
+		/* A bare number would pass for an address; it is a port whose host was forgotten.
+		 */
+		else if (host[strspn(host, "0123456789")] == '\0')
+			return false;
 		ret->af = BPVS_V4;
 		if (!host4_parse(host, &ret->addr))
 			return false;

@@ -39,7 +39,7 @@ const char *largenum_text(uint64_t n, bool exact)
 	size_t i = 0;
 
 	if (exact || n < 100000000ULL) {
-		snprintf(text, sizeof(text), "%9" PRIu64, n);
+		snprintf(text, sizeof(text), " %8" PRIu64, n);
 		return text;
 	}
 	while (n >= steps[i].below && i < 3)

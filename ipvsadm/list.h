@@ -4,5 +4,5 @@
 
 #include <stdint.h>
 
-/* A number in nine columns, the first of them a blank where it fits. Static. */
+/* A number in nine columns or more: a blank and the number, or one shortened to fit. Static. */
 const char *largenum_text(uint64_t n, bool exact);

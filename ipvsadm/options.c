@@ -16,21 +16,6 @@
 
 /* ---- tables, from options.def ---- */
 
-static const char *const command_names[] = {
-#define COMMAND(id, name, long_, short_, arg, help) name,
-#include "options.def"
-};
-
-static const char *const option_names[] = {
-#define OPTION(id, name, legality) name,
-#include "options.def"
-};
-
-static const char *const option_legality[] = {
-#define OPTION(id, name, legality) legality,
-#include "options.def"
-};
-
 /* What popt returns for a word. 0 would mean the end of the line. */
 enum word {
 	WORD_FIRST_COMMAND = 1,
@@ -83,95 +68,6 @@ void die(int status, const char *fmt, ...)
 	exit(status);
 }
 
-static const char *complaint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static const char *complaint(const char *fmt, ...)
-{
-	static char text[160];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return text;
-}
-
-const char *options_illegal(enum command cmd, uint64_t options)
-{
-	for (int o = 0; o < OPT_NONE; o++) {
-		char legal = option_legality[o][cmd];
-		bool given = options >> o & 1;
-
-		if (!given && legal == '+')
-			return complaint("You need to supply the '%s' option for the '%s' command",
-					 option_names[o], command_names[cmd]);
-		if (given && legal == 'x')
-			return complaint("Illegal '%s' option with the '%s' command",
-					 option_names[o], command_names[cmd]);
-	}
-	return NULL;
-}
-
-#define BIT(o) (1ULL << OPT_##o)
-
-const char *options_conflict(uint64_t options)
-{
-	const uint64_t alone = BIT(CONNECTION) | BIT(SERVICE) | BIT(TIMEOUT) | BIT(DAEMON);
-	const uint64_t table = BIT(STATS) | BIT(RATE) | BIT(THRESHOLDS);
-	int first = -1;
-
-	for (int o = 0; o < OPT_NONE; o++) {
-		if (!(options & alone & 1ULL << o))
-			continue;
-		if (first >= 0)
-			return complaint("The option '%s' conflicts with the '%s' option in the "
-					 "'list' command",
-					 option_names[o], option_names[first]);
-		first = o;
-	}
-	if ((options & BIT(CONNECTION) && options & table) ||
-	    (options & (BIT(TIMEOUT) | BIT(DAEMON)) && options & (table | BIT(PERSISTENT_CONN))))
-		return "options conflicts in the list command";
-	return NULL;
-}
-
-const char *options_tunnel(enum tunnel tunnel, uint64_t options)
-{
-	/* What each type needs (+), takes (.), and refuses (x): port, nocsum, csum, remcsum. */
-	static const struct {
-		const char *name, *legality;
-	} types[] = {
-		[TUNNEL_IPIP] = { "ipip", "xxxx" },
-		[TUNNEL_GUE] = { "gue", "+..." },
-		[TUNNEL_GRE] = { "gre", "x..x" },
-	};
-	const char *name = types[tunnel].name;
-	int sum = -1;
-
-	for (int o = OPT_TUN_PORT; o <= OPT_TUN_REMCSUM; o++) {
-		char legal = types[tunnel].legality[o - OPT_TUN_PORT];
-		bool given = options >> o & 1;
-
-		if (!given && legal == '+')
-			return complaint("You need to supply the '%s' option for the '%s' tunnel "
-					 "type",
-					 option_names[o], name);
-		if (given && legal == 'x')
-			return complaint("Illegal '%s' option with the '%s' tunnel type",
-					 option_names[o], name);
-	}
-	for (int o = OPT_TUN_NOCSUM; o <= OPT_TUN_REMCSUM; o++) {
-		if (!(options >> o & 1))
-			continue;
-		if (sum >= 0)
-			return complaint("The option '%s' conflicts with the '%s' option in the "
-					 "'%s' tunnel type",
-					 option_names[o], option_names[sum], name);
-		sum = o;
-	}
-	return NULL;
-}
-
 /* ---- values ---- */
 
 bool number_parse(const char *text, long long min, long long max, long long *ret)
@@ -217,7 +113,8 @@ static void service_set(struct args *a, int word, const char *text)
 	a->svc.key.addr = e.addr;
 	a->svc.key.port = e.port;
 	a->svc.key.af = e.af;
-	if (e.af == BPVS_V6 && !args_have(a, OPT_NETMASK))
+	/* A mask that was said before is forgotten, as in the original. */
+	if (e.af == BPVS_V6)
 		a->svc.netmask = 128;
 }
 
@@ -242,7 +139,8 @@ static void server_set(struct args *a, const char *text)
 {
 	struct endpoint e;
 
-	if (!endpoint_parse(text, a->svc.key.proto, &e))
+	/* With a mark, service names are those of TCP. */
+	if (!endpoint_parse(text, a->svc.key.fwmark ? IPPROTO_TCP : a->svc.key.proto, &e))
 		die(2, "illegal real server address[:port] specified");
 	a->dest.addr = e.addr;
 	a->dest.af = e.af;
@@ -292,63 +190,6 @@ static void mcast_group_check(const char *text)
 	}
 }
 
-/* The flags that have names; those of a scheduler go with that scheduler only. */
-static const struct {
-	const char *name, *sched;
-	uint32_t bit;
-} sched_flag_names[] = {
-	{ "sh-fallback", "sh", SCHED_FLAG_1 }, { "sh-port", "sh", SCHED_FLAG_2 },
-	{ "mh-fallback", "mh", SCHED_FLAG_1 }, { "mh-port", "mh", SCHED_FLAG_2 },
-	{ "flag-1", NULL, SCHED_FLAG_1 },      { "flag-2", NULL, SCHED_FLAG_2 },
-	{ "flag-3", NULL, SCHED_FLAG_3 },
-};
-
-#define NUM_SCHED_FLAGS (sizeof(sched_flag_names) / sizeof(sched_flag_names[0]))
-
-static uint32_t sched_flag_find(const char *name, const char *sched)
-{
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
-		if (strcmp(sched_flag_names[i].name, name))
-			continue;
-		if (sched_flag_names[i].sched && strcmp(sched_flag_names[i].sched, sched))
-			die(2, "incompatible scheduler flag `%s'", name);
-		return sched_flag_names[i].bit;
-	}
-	die(2, "invalid scheduler flag `%s'", name);
-}
-
-uint32_t sched_flags_parse(const char *text, const char *sched)
-{
-	char *copy = strdup(text), *save = NULL;
-	uint32_t flags = 0;
-
-	if (!copy)
-		die(2, "%s", strerror(ENOMEM));
-	for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save))
-		flags |= sched_flag_find(t, sched);
-	free(copy);
-	return flags;
-}
-
-const char *sched_flags_text(uint32_t flags, const char *sched)
-{
-	static char text[64];
-	size_t len = 0;
-
-	text[0] = '\0';
-	/* A scheduler's own names come first in the table: a bit is named once. */
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
-		const char *of = sched_flag_names[i].sched;
-
-		if (!(flags & sched_flag_names[i].bit) || (of && strcmp(of, sched)))
-			continue;
-		flags &= ~sched_flag_names[i].bit;
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
-					sched_flag_names[i].name);
-	}
-	return text;
-}
-
 /* ---- the words ---- */
 
 static void option_mark(struct args *a, enum option o)
@@ -356,7 +197,7 @@ static void option_mark(struct args *a, enum option o)
 	if (o == OPT_NONE)
 		return;
 	if (args_have(a, o))
-		die(2, "multiple '%s' options specified", option_names[o]);
+		die(2, "multiple '%s' options specified", option_name(o));
 	a->options |= 1ULL << o;
 }
 
@@ -530,29 +371,27 @@ static void timeouts_parse(struct args *a, poptContext ctx)
 
 static void service_check(struct args *a)
 {
+	if (!a->svc.key.fwmark && !a->svc.key.port && !(a->svc.flags & BPVS_SVC_PERSISTENT))
+		die(2, "Zero port specified for non-persistent service");
 	if (a->svc.flags & BPVS_SVC_ONEPACKET && !a->svc.key.fwmark &&
 	    a->svc.key.proto != IPPROTO_UDP)
 		die(2, "One-Packet Scheduling is only for UDP virtual services");
-	if (!a->svc.key.fwmark && !a->svc.key.port && !(a->svc.flags & BPVS_SVC_PERSISTENT))
-		die(2, "Zero port specified for non-persistent service");
-	if (a->sched_flags)
-		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 }
 
 static void server_check(struct args *a)
 {
-	const uint64_t tunnel =
-		BIT(TUN_TYPE) | BIT(TUN_PORT) | BIT(TUN_NOCSUM) | BIT(TUN_CSUM) | BIT(TUN_REMCSUM);
+	const uint64_t tunnel = OPT_BIT(TUN_TYPE) | OPT_BIT(TUN_PORT) | OPT_BIT(TUN_NOCSUM) |
+				OPT_BIT(TUN_CSUM) | OPT_BIT(TUN_REMCSUM);
 	const char *wrong = NULL;
 
 	if (a->dest.fwd == BPVS_FWD_TUNNEL)
 		wrong = options_tunnel(a->tunnel, a->options);
 	else if (a->options & tunnel)
 		wrong = "Tunnel options conflict with forward method";
+	if (a->dest.af != a->svc.key.af && a->dest.fwd != BPVS_FWD_TUNNEL)
+		wrong = "Different address family is allowed only for tunneling servers";
 	if (wrong)
 		die(2, "%s", wrong);
-	if (a->dest.af != a->svc.key.af && a->dest.fwd != BPVS_FWD_TUNNEL)
-		die(2, "Different address family is allowed only for tunneling servers");
 	/* Only NAT can change the port. */
 	if (a->dest.fwd != BPVS_FWD_MASQ && !a->svc.key.fwmark)
 		a->dest.port = a->svc.key.port;
@@ -595,50 +434,9 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 	extra = poptGetArg(ctx);
 	if (extra)
 		die(2, "unexpected argument %s", extra);
+	if (a->sched_flags)
+		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 	args_check(a);
 out:
 	poptFreeContext(ctx);
-}
-
-/* ---- help ---- */
-
-void version_print(const char *program)
-{
-	printf("%s v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n", program);
-}
-
-void usage_print(const char *program)
-{
-	static const char *const lines[] = {
-		"-A|E virtual-service [-s scheduler] [-p [timeout]] [-M netmask] "
-		"[--pe persistence_engine] [-b sched-flags]",
-		"-D virtual-service",
-		"-C",
-		"-R",
-		"-S [-n]",
-		"-a|e virtual-service -r server-address [options]",
-		"-d virtual-service -r server-address",
-		"-L|l [virtual-service] [options]",
-		"-Z [virtual-service]",
-		"--set tcp tcpfin udp",
-		"--start-daemon {master|backup} [daemon-options]",
-		"--stop-daemon {master|backup}",
-		"-h",
-	};
-
-	version_print(program);
-	puts("Usage:");
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		printf("  %s %s\n", program, lines[i]);
-	puts("\nCommands:\nEither long or short options are allowed.");
-#define COMMAND(id, name, long_, short_, arg, help) fputs(help, stdout);
-#include "options.def"
-	puts("\nvirtual-service:");
-#define WORD(id, option, long_, short_, arg, help) \
-	if (WORD_##id == WORD_IPV6)                \
-		puts("\nOptions:");                \
-	if (WORD_##id == WORD_SYNCID)              \
-		puts("Daemon Options:");           \
-	fputs(help, stdout);
-#include "options.def"
 }

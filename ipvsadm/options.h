@@ -45,6 +45,11 @@ struct args {
 	unsigned int num_held;
 };
 
+#define OPT_BIT(o) (1ULL << OPT_##o)
+
+/* What messages call it. */
+const char *option_name(enum option o);
+
 static inline bool args_have(const struct args *a, enum option o)
 {
 	return a->options >> o & 1;
@@ -59,7 +64,7 @@ void args_free(struct args *a);
 
 /* Complaint about an option that the command must or must not have, or NULL. Static. */
 const char *options_illegal(enum command cmd, uint64_t options);
-/* About options that exclude each other in a listing. */
+/* About listings that are not of the table, with options for the table's. */
 const char *options_conflict(uint64_t options);
 /* About the options of a tunnel. */
 const char *options_tunnel(enum tunnel tunnel, uint64_t options);

@@ -49,7 +49,7 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 {
 	static const char *const words[] = {
 		[BPVS_FWD_MASQ] = " -m",
-		[BPVS_FWD_LOCAL] = "",
+		[BPVS_FWD_LOCAL] = " -g",
 		[BPVS_FWD_TUNNEL] = " -i",
 		[BPVS_FWD_DROUTE] = " -g",
 	};
@@ -84,7 +84,7 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 
 #define WORDS_MAX 256
 
-/* Cuts a line at blanks; leading words `ipvsadm` are passed over. */
+/* Cuts a line at blanks; words `ipvsadm` are passed over, wherever they stand. */
 static int line_split(char *line, char **argv)
 {
 	static const char blanks[] = " \t\r\n";
@@ -92,9 +92,7 @@ static int line_split(char *line, char **argv)
 	int argc = 1;
 
 	for (char *w = strtok_r(line, blanks, &save); w; w = strtok_r(NULL, blanks, &save)) {
-		if (argc == 1 && !strcmp(w, "ipvsadm"))
-			continue;
-		if (argc < WORDS_MAX)
+		if (strcmp(w, "ipvsadm") && argc < WORDS_MAX)
 			argv[argc++] = w;
 	}
 	argv[argc] = NULL;

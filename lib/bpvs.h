@@ -96,7 +96,7 @@ struct bpvs_dest_info {
 	struct bpvs_addr addr;
 	__be16 port;
 	__u8 af;
-	__u8 fwd; /* enum bpvs_fwd; an address of this host turns into BPVS_FWD_LOCAL, as in IPVS */
+	__u8 fwd; /* enum bpvs_fwd, as configured: to an address of this host the data path delivers */
 	__s32 weight;
 	__u32 u_threshold;
 	__u32 l_threshold;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* From the network namespace to its instance: the anchor on lo, its map, the other maps by id. */
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +112,8 @@ static const struct {
 	[BPVS_MAP_DESTS] = { PROT_READ | PROT_WRITE },
 	[BPVS_MAP_LISTS] = { PROT_READ | PROT_WRITE },
 	[BPVS_MAP_RATES] = { PROT_READ | PROT_WRITE },
+	[BPVS_MAP_STATS] = { PROT_READ },
+	[BPVS_MAP_COUNTERS] = { PROT_READ },
 	[BPVS_MAP_DEVS] = { PROT_READ | PROT_WRITE },
 	[BPVS_MAP_NEXTHOPS] = { PROT_READ | PROT_WRITE },
 	[BPVS_MAP_CFG] = { PROT_READ | PROT_WRITE },
@@ -133,8 +134,8 @@ static void fill(struct bpvs_instance *in, struct found *f)
 	in->cfg = f->maps[BPVS_MAP_CFG].at;
 	in->filter = f->maps[BPVS_MAP_FILTER].at;
 	in->fd_svc_ids = f->fds[BPVS_MAP_SVC_IDS];
-	in->fd_stats = f->fds[BPVS_MAP_STATS];
-	in->fd_counters = f->fds[BPVS_MAP_COUNTERS];
+	in->stats = f->maps[BPVS_MAP_STATS].at;
+	in->counters = f->maps[BPVS_MAP_COUNTERS].at;
 	in->fd_spill = f->fds[BPVS_MAP_SPILL];
 }
 
@@ -193,7 +194,6 @@ int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret)
 	fill(in, f);
 	in->fd_xdp = bpf_prog_get_fd_by_id(a->xdp_id);
 	in->fd_tc = bpf_prog_get_fd_by_id(a->tc_id);
-	in->ncpus = libbpf_num_possible_cpus();
 	*ret = in;
 	return 0;
 }

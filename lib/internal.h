@@ -19,14 +19,13 @@ struct bpvs_instance {
 	struct bpvs_dev *devs;		  /* BPVS_DEVS */
 	struct bpvs_nexthop *nexthops;
 	int fd_svc_ids; /* HASH: struct bpvs_svc_key -> __u32 id */
-	int fd_stats;	/* PERCPU_ARRAY of struct bpvs_stats, indexed as rates */
-	int fd_counters; /* PERCPU_ARRAY of __u64, enum bpvs_reason and enum bpvs_event */
+	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
+	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
 	int fd_xdp;
 	int fd_tc;
 	int fd_lock;
 	int lock_depth;
-	int ncpus; /* possible CPUs: values per element of a per-CPU map */
 	void *priv; /* engine.c's own: map fds and sizes to unmap */
 	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */
 };
@@ -54,8 +53,5 @@ void bpvs_tables_free(struct bpvs_instance *in);
 /* The map that the data path finds services with. */
 int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id);
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
-/* Add up the CPUs' copies of an element that is `words` 64-bit counters. */
-int bpvs_map_sum(struct bpvs_instance *in, int fd, __u32 index, __u64 *ret_sums,
-		 unsigned int words);
 /* Wait until no reader holds an id or a list that was unpublished before. */
 int bpvs_grace_wait(void);

@@ -3,8 +3,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,26 +16,6 @@ int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, _
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
 	return bpf_map_delete_elem(in->fd_svc_ids, key) ? -errno : 0;
-}
-
-int bpvs_map_sum(struct bpvs_instance *in, int fd, __u32 index, __u64 *ret_sums, unsigned int words)
-{
-	__u64 *cpus = calloc((size_t)in->ncpus * words, sizeof(*cpus));
-
-	if (!cpus)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(fd, &index, cpus)) {
-		int err = -errno;
-
-		free(cpus);
-		return err;
-	}
-	memset(ret_sums, 0, words * sizeof(*ret_sums));
-	for (int cpu = 0; cpu < in->ncpus; cpu++)
-		for (unsigned int w = 0; w < words; w++)
-			ret_sums[w] += cpus[(size_t)cpu * words + w];
-	free(cpus);
-	return 0;
 }
 
 int bpvs_grace_wait(void)

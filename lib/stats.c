@@ -3,7 +3,6 @@
 #include <errno.h>
 #include "service.h"
 
-#define STATS_WORDS (sizeof(struct bpvs_stats) / sizeof(__u64))
 
 unsigned int bpvs_stats_svc(const struct bpvs_instance *in, __u32 svc_id)
 {
@@ -16,20 +15,25 @@ unsigned int bpvs_stats_dest(const struct bpvs_instance *in, __u32 dest_id)
 	return BPVS_STATS_DEST(in->ro->max_svc, dest_id);
 }
 
+/* Each CPU adds to a set of its own; a sum may miss what happens while it is made. */
 static int stats_sum(struct bpvs_instance *in, unsigned int index, struct bpvs_stats *ret)
 {
-	union {
-		struct bpvs_stats stats;
-		__u64 words[STATS_WORDS];
-	} u;
-	int err;
+	size_t set = (size_t)in->ro->max_svc + in->ro->max_dest;
+	struct bpvs_stats sum = { 0 };
 
-	if (index >= in->ro->max_svc + in->ro->max_dest)
+	if (index >= set)
 		return -EINVAL;
-	err = bpvs_map_sum(in, in->fd_stats, index, u.words, STATS_WORDS);
-	if (!err)
-		*ret = u.stats;
-	return err;
+	for (__u32 cpu = 0; cpu < in->ro->cpus; cpu++) {
+		const volatile struct bpvs_stats *s = &in->stats[cpu * set + index];
+
+		sum.conns += s->conns;
+		sum.inpkts += s->inpkts;
+		sum.outpkts += s->outpkts;
+		sum.inbytes += s->inbytes;
+		sum.outbytes += s->outbytes;
+	}
+	*ret = sum;
+	return 0;
 }
 
 static struct bpvs_stats stats_less(const struct bpvs_stats *a, const struct bpvs_stats *b)
@@ -137,13 +141,12 @@ int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 
 int bpvs_counter_get(struct bpvs_instance *in, unsigned int counter, __u64 *ret)
 {
-	__u64 sum;
-	int err;
+	__u64 sum = 0;
 
 	if (counter >= BPVS_COUNTERS)
 		return -EINVAL;
-	err = bpvs_map_sum(in, in->fd_counters, counter, &sum, 1);
-	if (!err)
-		*ret = sum;
-	return err;
+	for (__u32 cpu = 0; cpu < in->ro->cpus; cpu++)
+		sum += *(const volatile __u64 *)&in->counters[cpu * BPVS_COUNTERS + counter];
+	*ret = sum;
+	return 0;
 }

@@ -119,14 +119,17 @@ __u32 bpvs_tables_find_dest(const struct bpvs_instance *in, __u32 svc, const str
 static bool dest_is_idle(struct bpvs_instance *in, const struct bpvs_dest *d, __u32 now,
 			 unsigned int seconds)
 {
+	unsigned int hz = bpvs_clock_hz(in);
 	int gone = (int)(now - d->removed_at);
 
 	if (__atomic_load_n(&d->active, __ATOMIC_ACQUIRE) > 0 ||
 	    __atomic_load_n(&d->inactive, __ATOMIC_ACQUIRE) > 0 ||
 	    __atomic_load_n(&d->persistent, __ATOMIC_ACQUIRE) > 0)
 		return false;
-	/* A clock that lies behind has wrapped: that was months ago. */
-	return gone < 0 || (__u32)gone >= seconds * bpvs_clock_hz(in);
+	/* Two processes' clocks may differ by a unit; one that lies far ahead has wrapped since. */
+	if (gone < 0)
+		return gone < -3600 * (int)hz;
+	return (__u32)gone >= seconds * hz;
 }
 
 /*

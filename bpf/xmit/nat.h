@@ -4,46 +4,31 @@
 
 #include "ttl.h"
 
-#define TCP_CSUM 16
-#define UDP_CSUM 6
-
 /* A UDP datagram without checksum gets one, as in IPVS; is this one? */
 static __always_inline bool nat_unsummed(const pkt_t *pkt, const struct bpvs_flow *f)
 {
-	struct udphdr *uh;
+	struct udphdr *uh = pkt->trans;
 
-	if (f->proto != IPPROTO_UDP || (f->flags & FLOW_FRAG))
-		return false;
-	uh = pkt_at(pkt, f->l4, sizeof(*uh));
-	return uh && !uh->check;
+	return f->proto == IPPROTO_UDP && !(f->flags & FLOW_FRAG) &&
+	       (void *)(uh + 1) <= pkt->end && !uh->check;
 }
 
-static __always_inline enum bpvs_verdict nat_ip4(pkt_t *pkt, const struct bpvs_flow *f, __be32 to,
-						 bool reply)
+static __always_inline void nat_ip4(pkt_t *pkt, __be32 to, bool reply)
 {
-	struct iphdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
-	__be32 *addr;
-	__u32 diff;
+	struct iphdr *ip = pkt->net;
+	__be32 *addr = reply ? &ip->saddr : &ip->daddr;
+	__u32 diff = csum_diff32(*addr, to);
 
-	if (!ip)
-		return BPVS_WRITE;
-	addr = reply ? &ip->saddr : &ip->daddr;
-	diff = csum_diff32(*addr, to);
 	*addr = to;
 	ip->check = csum_update(ip->check, diff + ttl_down4(ip));
-	return BPVS_GO_ON;
 }
 
-static __always_inline enum bpvs_verdict nat_ip6(pkt_t *pkt, const struct bpvs_flow *f,
-						 const struct bpvs_addr *to, bool reply)
+static __always_inline void nat_ip6(pkt_t *pkt, const struct bpvs_addr *to, bool reply)
 {
-	struct ipv6hdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+	struct ipv6hdr *ip = pkt->net;
 
-	if (!ip)
-		return BPVS_WRITE;
 	__builtin_memcpy(reply ? &ip->saddr : &ip->daddr, to, sizeof(*to));
 	ip->hop_limit--;
-	return BPVS_GO_ON;
 }
 
 static __always_inline enum bpvs_verdict nat_rewrite(pkt_t *pkt, const struct bpvs_flow *f,
@@ -51,26 +36,24 @@ static __always_inline enum bpvs_verdict nat_rewrite(pkt_t *pkt, const struct bp
 {
 	const struct bpvs_addr *old = reply ? &f->saddr : &f->daddr;
 	bool udp = f->proto == IPPROTO_UDP, unsummed = nat_unsummed(pkt, f);
-	enum bpvs_verdict v;
 	__u32 pseudo, port;
 	__be16 *ports;
 
-	if (f->af == BPVS_V4) {
+	if (pkt->af == BPVS_V4) {
 		pseudo = csum_diff32(old->w[3], hit->to.w[3]);
-		v = nat_ip4(pkt, f, hit->to.w[3], reply);
+		nat_ip4(pkt, hit->to.w[3], reply);
 	} else {
 		pseudo = csum_diff_addr(old, &hit->to);
-		v = nat_ip6(pkt, f, &hit->to, reply);
+		nat_ip6(pkt, &hit->to, reply);
 	}
-	if (v != BPVS_GO_ON || (f->flags & FLOW_FRAG_LATER))
-		return v;
-	ports = pkt_at(pkt, f->l4, 4);
-	if (!ports)
+	if (unlikely(f->flags & FLOW_FRAG_LATER))
+		return BPVS_GO_ON;
+	ports = pkt->trans;
+	if ((void *)(ports + 2) > pkt->end)
 		return BPVS_WRITE;
 	port = csum_diff16(ports[!reply], hit->to_port);
 	ports[!reply] = hit->to_port;
 	if (unlikely(unsummed))
 		return pkt_udp_csum(pkt, f, reply ? &hit->to : &f->saddr, reply ? &f->daddr : &hit->to);
-	return pkt_csum_l4(pkt, f->l4 + (udp ? UDP_CSUM : TCP_CSUM), pseudo, port, udp) ? BPVS_WRITE :
-											  BPVS_GO_ON;
+	return pkt_csum_l4(pkt, f, pseudo, port, udp) ? BPVS_WRITE : BPVS_GO_ON;
 }

@@ -11,20 +11,15 @@ static __always_inline __u32 ttl_down4(struct iphdr *ip)
 	return csum_diff16(old, *word);
 }
 
-static __always_inline enum bpvs_verdict ttl_down(pkt_t *pkt, const struct bpvs_flow *f)
+static __always_inline void ttl_down(pkt_t *pkt)
 {
-	if (f->af == BPVS_V4) {
-		struct iphdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+	if (pkt->af == BPVS_V4) {
+		struct iphdr *ip = pkt->net;
 
-		if (!ip)
-			return BPVS_WRITE;
 		ip->check = csum_update(ip->check, ttl_down4(ip));
 	} else {
-		struct ipv6hdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+		struct ipv6hdr *ip = pkt->net;
 
-		if (!ip)
-			return BPVS_WRITE;
 		ip->hop_limit--;
 	}
-	return BPVS_GO_ON;
 }

@@ -27,13 +27,13 @@ static __always_inline __u8 tun_proto(const struct bpvs_flow *f)
 static __always_inline enum bpvs_verdict tun_outer4(pkt_t *pkt, const struct bpvs_flow *f,
 						    const struct bpvs_dest *d)
 {
-	struct iphdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+	struct iphdr *ip = pkt->data + ETH_HLEN;
 	bool df = f->af == BPVS_V4 && (f->flags & FLOW_DF) && READ_ONCE(bpvs_cfg.pmtu_disc);
 	__u64 sum = 0;
 	__u16 *w;
 	int i;
 
-	if (!ip)
+	if ((void *)(ip + 1) > pkt->end)
 		return BPVS_WRITE;
 	ip->version = 4;
 	ip->ihl = 5;
@@ -57,10 +57,10 @@ static __always_inline enum bpvs_verdict tun_outer4(pkt_t *pkt, const struct bpv
 static __always_inline enum bpvs_verdict tun_outer6(pkt_t *pkt, const struct bpvs_flow *f,
 						    const struct bpvs_dest *d)
 {
-	struct ipv6hdr *ip = pkt_at(pkt, f->l3, sizeof(*ip));
+	struct ipv6hdr *ip = pkt->data + ETH_HLEN;
 	__u8 tos = tun_tos(f->tos);
 
-	if (!ip)
+	if ((void *)(ip + 1) > pkt->end)
 		return BPVS_WRITE;
 	*(__be32 *)ip = bpf_htonl(6U << 28 | (__u32)tos << 20);
 	ip->payload_len = bpf_htons((__u16)f->len);
@@ -71,21 +71,29 @@ static __always_inline enum bpvs_verdict tun_outer6(pkt_t *pkt, const struct bpv
 	return BPVS_GO_ON;
 }
 
+/*
+ * One hop less inside, room, and the outer header. Where XDP has no room the packet goes up to TC as
+ * it came, so that step comes first there; `net` has to be found again behind it.
+ */
 static __always_inline enum bpvs_verdict tun_wrap(pkt_t *pkt, struct bpvs_flow *f,
 						  const struct bpvs_dest *d)
 {
 	bool outer6 = d->af == BPVS_V6;
+	__u32 len = tun_overhead(d);
 	enum bpvs_verdict v;
 
 	if (!d->tun_src.d[0] && !d->tun_src.d[1])
 		return BPVS_TUN_SOURCE;
-	/* Room first: where XDP has none, the packet goes up to TC as it came. */
-	v = pkt_push_l3(pkt, f, tun_overhead(d), outer6);
+	v = pkt_push_l3(pkt, f, len, outer6);
 	if (v != BPVS_GO_ON)
 		return v;
 	v = outer6 ? tun_outer6(pkt, f, d) : tun_outer4(pkt, f, d);
 	if (v != BPVS_GO_ON)
 		return v;
-	f->l3 += tun_overhead(d);
-	return ttl_down(pkt, f);
+	f->l3 = ETH_HLEN + len;
+	pkt->net = pkt->data + ETH_HLEN + len;
+	if (pkt->net + (pkt->af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt->end)
+		return BPVS_WRITE;
+	ttl_down(pkt);
+	return BPVS_GO_ON;
 }

@@ -40,32 +40,27 @@ static __always_inline enum bpvs_verdict refused(const struct bpvs_flow *f, __u3
 	return may_cut(f, tunnel) ? BPVS_FRAG_DROP : BPVS_TOO_BIG;
 }
 
-static __always_inline enum bpvs_verdict xmit_in(pkt_t *pkt, struct bpvs_flow *f,
-						 const struct conn_hit *hit, struct conn_scratch *x,
-						 int *act)
+static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f,
+						 const struct conn_hit *hit, struct bpvs_dest *d,
+						 __u32 now, int *act)
 {
-	struct bpvs_dest *d = dest_get(hit->dest);
-	struct bpvs_hop *hop = &x->hop;
-	__u32 now = x->n.key.now;
+	struct bpvs_hop hop;
 	__u32 fwd = hit->flags & BPVS_CONN_FWD, mtu;
 	bool tunnel = fwd == BPVS_FWD_TUNNEL;
-	struct hop_query q = { .now = now };
+	struct hop_query q = { .to = &d->addr, .v6 = d->af == BPVS_V6 };
 	enum bpvs_verdict v = BPVS_GO_ON, no;
+	bool v6 = f->af == BPVS_V6;
 
-	if (!d)
-		return BPVS_BUG_MAP;
-	q.to = &d->addr;
-	q.v6 = d->af == BPVS_V6;
-	hop->mtu = 0;
-	hop->resolve = false;
+	hop.mtu = 0;
+	hop.resolve = false;
 	if (likely(fwd != BPVS_FWD_LOCAL)) {
-		v = hop_get(pkt, &d->nh, &q, hop);
+		v = hop_get(pkt, &d->nh, &q, now, &hop);
 		if (!PKT_COMPLETE && v != BPVS_GO_ON)
 			return v;
-		if (!PKT_COMPLETE && !hop->lower)
+		if (!PKT_COMPLETE && !hop.lower)
 			return BPVS_UP_DEVICE;
 	}
-	mtu = room_in(hop, d, now, tunnel);
+	mtu = room_in(&hop, d, now, tunnel);
 	no = fwd == BPVS_FWD_LOCAL ? BPVS_GO_ON : refused(f, mtu, tunnel);
 	if (!PKT_COMPLETE && no != BPVS_GO_ON)
 		return BPVS_UP_ANSWER;
@@ -78,59 +73,57 @@ static __always_inline enum bpvs_verdict xmit_in(pkt_t *pkt, struct bpvs_flow *f
 			return v;
 	}
 	account(d, hit->dest, f->len, false);
-	conn_touch(hit, d, f, now, false);
+	conn_touch(hit, f, now, false);
 	if (fwd == BPVS_FWD_LOCAL)
 		return BPVS_LOCAL;
 	if (v != BPVS_GO_ON)
 		return v;
 	if (no != BPVS_GO_ON)
-		return answer_refused(pkt, f, no, &f->daddr, mtu, act);
+		return answer_refused(f, no, &f->daddr, mtu);
 	if (fwd == BPVS_FWD_MASQ)
 		v = nat_rewrite(pkt, f, hit, false);
 	else if (!tunnel)
-		v = ttl_down(pkt, f);
+		ttl_down(pkt);
 	else if (PKT_COMPLETE)
 		v = tun_wrap(pkt, f, d);
 	if (v != BPVS_GO_ON)
 		return v;
-	*act = pkt_send(pkt, f, hop, tunnel ? d->af == BPVS_V6 : f->af == BPVS_V6);
+	if (tunnel)
+		v6 = d->af == BPVS_V6;
+	*act = pkt_send(pkt, f, &hop, v6);
 	if (*act < 0)
 		return BPVS_WRITE;
 	return fwd == BPVS_FWD_MASQ ? BPVS_NAT_IN : tunnel ? BPVS_TUN : BPVS_DR;
 }
 
-static __always_inline enum bpvs_verdict xmit_out(pkt_t *pkt, struct bpvs_flow *f,
-						  const struct conn_hit *hit, struct conn_scratch *x,
-						  int *act)
+static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f,
+						  const struct conn_hit *hit, struct bpvs_dest *d,
+						  __u32 now, int *act)
 {
-	struct bpvs_dest *d = dest_get(hit->dest);
-	struct bpvs_hop *hop = &x->hop;
-	__u32 now = x->n.key.now;
-	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6, .now = now };
+	struct bpvs_hop hop;
+	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6 };
 	enum bpvs_verdict v, no;
 
-	if (!d)
-		return BPVS_BUG_MAP;
-	v = hop_client(pkt, hit, &q, hop);
+	v = hop_client(pkt, hit, &q, now, &hop);
 	if (!PKT_COMPLETE && v != BPVS_GO_ON)
 		return v;
-	if (!PKT_COMPLETE && !hop->lower)
+	if (!PKT_COMPLETE && !hop.lower)
 		return BPVS_UP_DEVICE;
-	no = refused(f, hop->mtu, false);
+	no = refused(f, hop.mtu, false);
 	if (!PKT_COMPLETE && no != BPVS_GO_ON)
 		return BPVS_UP_ANSWER;
 	if (!PKT_COMPLETE && nat_unsummed(pkt, f))
 		return BPVS_UP_CSUM;
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
 		account(d, hit->dest, f->len, true);
-	conn_touch(hit, d, f, now, true);
+	conn_touch(hit, f, now, true);
 	if (v != BPVS_GO_ON)
 		return v;
 	if (no != BPVS_GO_ON)
-		return answer_refused(pkt, f, no, &hit->to, hop->mtu, act);
+		return answer_refused(f, no, &hit->to, hop.mtu);
 	v = nat_rewrite(pkt, f, hit, true);
 	if (v != BPVS_GO_ON)
 		return v;
-	*act = pkt_send(pkt, f, hop, f->af == BPVS_V6);
+	*act = pkt_send(pkt, f, &hop, f->af == BPVS_V6);
 	return *act < 0 ? BPVS_WRITE : BPVS_NAT_OUT;
 }

@@ -27,6 +27,9 @@ struct bpvs_nexthop {
 	__u64 src; /* bytes 0..5 our MAC, 6..7 sequence number */
 };
 
+/* Entries of bpvs_nexthops, the next hops of replies; 0 is never used. */
+#define BPVS_NEXTHOPS 1024
+
 #define BPVS_DEST_IN_USE    0x1
 #define BPVS_DEST_AVAILABLE 0x2 /* in its service's list; cleared when it is removed */
 #define BPVS_DEST_NAT	    0x4 /* MASQ, or was while connections that may still live were made */

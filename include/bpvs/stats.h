@@ -5,8 +5,8 @@
 #include <linux/types.h>
 
 /*
- * Index into bpvs_stats (per CPU) and bpvs_rates (one, mmapable): 0 is the total, then the services
- * by id, then the destinations by id.
+ * Index into bpvs_rates, and into each CPU's set of bpvs_stats (CPU c's begins at c * (max_svc +
+ * max_dest)): 0 is the total, then the services by id, then the destinations by id.
  */
 #define BPVS_STATS_TOTAL	    0
 #define BPVS_STATS_SVC(id)	    (id)

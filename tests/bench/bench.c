@@ -102,7 +102,7 @@ static void confirm_neighbours(struct bpvs_instance *in)
 		if (in->dests[i].nh.dst)
 			in->dests[i].nh.checked = now;
 	}
-	for (int i = 0; in->nexthops && i < BENCH_NEXTHOPS; i++) {
+	for (int i = 0; i < BPVS_NEXTHOPS; i++) {
 		if (in->nexthops[i].dst)
 			in->nexthops[i].checked = now;
 	}
@@ -135,9 +135,11 @@ int variant_run(struct bench *b, struct variant *v, __u32 repeat, struct run *re
 
 static __u32 variant_repeat(const struct bench *b, const struct variant *v)
 {
+	__u32 usual = v->repeat > b->repeat ? v->repeat : b->repeat;
+
 	if (v->alone)
 		return b->empty;
-	return v->fresh ? b->fresh : v->single ? b->repeat / 10 : b->repeat;
+	return v->fresh ? b->fresh : v->single ? usual / 10 : usual;
 }
 
 /*

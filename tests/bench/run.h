@@ -7,9 +7,8 @@
 #include "bench.h"
 #include "internal.h"
 
-#define MAX_ROUNDS     31
-#define MAX_VARIANTS   64
-#define BENCH_NEXTHOPS 1024
+#define MAX_ROUNDS   31
+#define MAX_VARIANTS 64
 /* From here on the table is taken to be larger than the caches. */
 #define BENCH_COLD_FLOWS (1 << 20)
 
@@ -35,6 +34,7 @@ struct variant {
 	bool familiar; /* the flows of a round have had a packet less than a second before */
 	bool flush;    /* a round begins with cold caches */
 	int fd;
+	__u32 repeat;	     /* packets a round; 0 = the usual number */
 	unsigned int reason; /* that counts the packets of the fast path */
 	struct bench_ctl shape;
 	__u32 x; /* where the walk through the flows is */

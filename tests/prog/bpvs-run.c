@@ -257,22 +257,28 @@ static int cmd_stats(struct bpvs_instance *in, char **save)
 }
 
 /*
- * About once a second XDP leaves a packet to TC, which confirms the neighbour. A test that counts
- * on the fast path says that all known next hops were confirmed just now.
+ * Every few seconds XDP leaves a packet to TC, which confirms the neighbour. Who runs XDP alone for
+ * long says that all known next hops were confirmed just now.
  */
-static int cmd_warm(struct bpvs_instance *in, char **save)
+void run_warm(struct bpvs_instance *in)
 {
 	__u32 now = bpvs_clock_since(in, 0);
-	int n = 0;
 
-	(void)save;
 	for (__u32 i = 1; i < in->ro->max_dest; i++) {
-		if (!(in->dests[i].flags & BPVS_DEST_IN_USE) || !in->dests[i].nh.dst)
-			continue;
-		in->dests[i].nh.checked = now;
-		n++;
+		if (in->dests[i].nh.dst)
+			in->dests[i].nh.checked = now;
 	}
-	return run_say("%d\n", n);
+	for (__u32 i = 1; i < BPVS_NEXTHOPS; i++) {
+		if (in->nexthops[i].dst)
+			in->nexthops[i].checked = now;
+	}
+}
+
+static int cmd_warm(struct bpvs_instance *in, char **save)
+{
+	(void)save;
+	run_warm(in);
+	return run_say("ok\n");
 }
 
 /* vlan IFINDEX LOWER TAG: what the engine would write for a VLAN device. */

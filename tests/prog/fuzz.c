@@ -209,6 +209,21 @@ static int report(const struct tally *t)
 	return run_say("\"}\n");
 }
 
+/* Now and then part of the frame lies outside the skb's head, where the kernel can do that (6.18).
+ */
+static int fuzz_tc(struct bpvs_instance *in, unsigned int ifindex, struct run_packet *p)
+{
+	struct __sk_buff ctx = { .ifindex = ifindex, .ingress_ifindex = ifindex };
+
+	if (!rng(3)) {
+		ctx.data_end = FRAME_MIN + rng(p->len - FRAME_MIN + 1);
+		if (!run_tc(in, &ctx, p))
+			return 0;
+		ctx.data_end = 0;
+	}
+	return run_tc(in, &ctx, p);
+}
+
 int run_fuzz(struct bpvs_instance *in, char **save)
 {
 	char *seed = strtok_r(NULL, " ", save), *count = strtok_r(NULL, " ", save);
@@ -225,10 +240,10 @@ int run_fuzz(struct bpvs_instance *in, char **save)
 	rng_state = strtoull(seed, NULL, 0);
 	memset(&t, 0, sizeof(t));
 	for (unsigned long n = strtoul(count, NULL, 0); n; n--) {
-		struct __sk_buff ctx = { .ifindex = ifindex, .ingress_ifindex = ifindex };
-
+		if (n % 65536 == 0)
+			run_warm(in);
 		next_frame(&p);
-		if (xdp ? run_xdp(in, ifindex, &p) : run_tc(in, &ctx, &p))
+		if (xdp ? run_xdp(in, ifindex, &p) : fuzz_tc(in, ifindex, &p))
 			t.refused++;
 		else
 			judge(&t, &p, xdp ? xdp_fate(p.ret) : tc_fate(p.ret));

@@ -53,7 +53,7 @@ class Family:
 
     def ip(self, src, dst, ttl=64, **kwargs):
         if self.version == 4:
-            return IP(src=src, dst=dst, ttl=ttl, id=kwargs.pop("id", 7), **{"flags": "DF", **kwargs})
+            return IP(src=src, dst=dst, ttl=ttl, **{"id": 7, "flags": "DF", **kwargs})
         return IPv6(src=src, dst=dst, hlim=ttl, **kwargs)
 
     def endpoint(self, addr, port):

@@ -27,6 +27,8 @@ void run_enable_devices(struct bpvs_instance *in);
 int run_xdp(struct bpvs_instance *in, unsigned int ifindex, struct run_packet *p);
 int run_tc(struct bpvs_instance *in, struct __sk_buff *ctx, struct run_packet *p);
 
+void run_warm(struct bpvs_instance *in);
+
 /* `template HEX`: remember a packet for the fuzzer. `fuzz SEED COUNT xdp|tc IFINDEX` */
 int run_template(struct bpvs_instance *in, char **save);
 int run_fuzz(struct bpvs_instance *in, char **save);

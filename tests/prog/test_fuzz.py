@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Noise: mutated packets by the ten thousand through both hooks. Whatever comes, a program ends with a
-known verdict, leaves what it passes untouched, counts every packet once, and the engine's own state
-stays sound. A failure prints the seed, and the first frame that broke a rule.
+Noise: mutated packets by the hundred thousand through both hooks. Whatever comes, a program ends
+with a known verdict, leaves what it passes untouched, counts every packet once, and the engine's
+own state stays sound. A failure prints the seed, and the first frame that broke a rule.
 """
 
 import os
@@ -26,7 +26,7 @@ from scapy.all import (
 pytestmark = pytest.mark.usefixtures("no_bugs")
 
 SEED = int(os.environ.get("BPVS_FUZZ_SEED", "1"))
-COUNT = int(os.environ.get("BPVS_FUZZ_COUNT", "20000"))
+COUNT = int(os.environ.get("BPVS_FUZZ_COUNT", "200000"))
 
 METHODS = {80: ("-m", 1, 8080), 81: ("-g", 2, 81), 82: ("-i", 3, 82)}
 

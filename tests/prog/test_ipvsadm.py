@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 from common import BUILD
@@ -29,22 +30,20 @@ def run():
         ip("-n", NETNS, "address", "add", "10.9.9.254/24", "dev", "d0")
         for dev in ("d0", "d1"):
             ip("-n", NETNS, "link", "set", dev, "up")
-        in_netns = ["ip", "netns", "exec", NETNS]
-        # exec -a: messages name the program as it was called.
-        shell = ["bash", "-c", f'exec -a ipvsadm {IPVSADM} "$@"', "ipvsadm"]
-        yield cases.runner([*in_netns, *shell])
+        # Found by PATH, so that messages name it as the recordings do.
+        env = dict(os.environ, PATH=f"{IPVSADM.parent}:{os.environ['PATH']}")
+        yield cases.runner(["nsenter", f"--net=/run/netns/{NETNS}", "ipvsadm"], env=env)
     finally:
         bpvs = BUILD / "bpvs" / "bpvs"
         if bpvs.exists():
-            subprocess.run(["ip", "netns", "exec", NETNS, bpvs, "down"], check=False)
+            subprocess.run(["nsenter", f"--net=/run/netns/{NETNS}", bpvs, "down"], check=False)
         ip("netns", "del", NETNS)
 
 
 @pytest.fixture
 def clean(run):
-    """No services, and the timeouts as they are at first."""
+    """No services."""
     assert run(["-C"], "").rc == 0
-    assert run(["--set", "900", "120", "300"], "").rc == 0
     return run
 
 
@@ -56,6 +55,7 @@ def test_command(case, clean):
 
 
 def test_timeouts(clean):
+    assert clean(["--set", "900", "120", "300"], "").rc == 0
     assert clean(["--set", "100", "0", "30"], "").rc == 0
     assert clean(["-L", "--timeout"], "").out == "Timeout (tcp tcpfin udp): 100 120 30\n"
 
@@ -73,3 +73,50 @@ def test_restore_of_save(clean):
     assert clean(["-C"], "").rc == 0
     assert clean(["-R"], saved).rc == 0
     assert clean(["-S", "-n"], "").out == rules
+
+
+REFUSED = "Invalid operation.  Possibly wrong module version, address not unicast, ...\n"
+
+
+@pytest.mark.parametrize(
+    "address, good",
+    [
+        ("10.9.9.254", True),  # our own: delivered here
+        ("127.0.0.1", True),
+        ("10.9.9.255", False),  # broadcast on d0
+        ("0.1.2.3", False),
+        ("240.0.0.1", True),
+        ("192.0.2.1", True),  # no route there
+        ("[::1]", True),
+        ("[fe80::1]", False),
+        ("[::]", False),
+        ("[::ffff:192.0.2.1]", False),
+        ("[2001:db8::1]", True),
+    ],
+)
+def test_server_addresses(address, good, clean):
+    service = "[2001:db8::100]:80" if address[0] == "[" else "10.0.0.1:80"
+    clean(["-A", "-t", service, "-s", "rr"], "")
+    done = clean(["-a", "-t", service, "-r", f"{address}:80", "-g"], "")
+    assert (done.rc, done.err) == ((0, "") if good else (255, REFUSED))
+    # Listed as it was asked for, our own address too.
+    listed = clean(["-L", "-n"], "").out
+    assert (f"  -> {address}:80".ljust(33) + " Route   1 " in listed) == good
+
+
+def test_large_restore(clean):
+    """1000 services of 100 servers, in single operations."""
+    rules = "".join(
+        f"-A -t 10.{s // 250}.{s % 250}.1:80 -s wrr\n"
+        + "".join(
+            f"-a -t 10.{s // 250}.{s % 250}.1:80 -r 172.16.{s % 250}.{d}:80 -m -w {d % 7 + 1}\n"
+            for d in range(1, 101)
+        )
+        for s in range(1000)
+    )
+    start = time.monotonic()
+    assert clean(["-R"], rules).rc == 0
+    took = time.monotonic() - start
+    assert clean(["-S", "-n"], "").out == rules
+    assert clean(["-C"], "").rc == 0
+    assert took < 15, f"{took:.1f} s"

@@ -71,7 +71,8 @@ def test_as_recorded(ns, prog, hook, name):
     # each run gets clients and a virtual port of its own.
     turn = next(turns)
     ns.ipvsadm("-C")
-    ns.ipvsadm(re.sub(r"10\.0\.1\.100:\d+", f"10.0.1.100:{1000 + turn}", "\n".join(scenario.commands)))
+    virtual = f"10.0.1.100:{1000 + turn}"
+    ns.ipvsadm(re.sub(r"10\.0\.1\.100:\d+", virtual, "\n".join(scenario.commands)))
     chosen = []
     for proto, client, cport, vip, _, _ in scenario.flows:
         mine = client.replace("10.0.1.", f"10.64.{turn}.")
