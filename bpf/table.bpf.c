@@ -19,6 +19,62 @@
 
 #define EEXIST 17
 
+/*
+ * Between the thresholds the flag keeps its value, so that a server does not flap. Whoever moves a
+ * counter calls this after. Who changes the flag looks at the counters again: held up between the
+ * two, it could leave a server without connections marked as overloaded, and as none would come any
+ * more, for ever.
+ */
+__noinline int bpvs_overload(struct bpvs_dest *d)
+{
+	__u32 upper, lower, is, want;
+	__s32 total;
+	int tries;
+
+	if (!d)
+		return 0;
+	upper = READ_ONCE(d->u_threshold);
+	if (!upper)
+		return 0;
+	lower = READ_ONCE(d->l_threshold);
+	if (!lower)
+		lower = upper - upper / 4;
+	for (tries = 0; tries < 4; tries++) {
+		total = READ_ONCE(d->active) + READ_ONCE(d->inactive);
+		is = READ_ONCE(d->overload);
+		want = total >= (__s32)upper ? 1 : total < (__s32)lower ? 0 : is;
+		if (want == is)
+			break;
+		/* Orders the store before the look at the counters. */
+		if (xchg32(&d->overload, want) == want)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * The sweep passes over a block until the first of its connections may expire. It says "never"
+ * there, then reads the slots, then says when; so whoever has published a word that expires earlier
+ * than any before either meets "never" here and lowers it, or was seen. A later expiry needs no
+ * word: the sweep comes, finds it so, and goes. Lowering races with lowering, so it is a swap; a
+ * swap that fails too often gives way to "at once", which is never wrong.
+ */
+__noinline int bpvs_due_lower(__u32 block, __u32 expiry)
+{
+	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), old;
+	int tries;
+
+	if (!due)
+		return 0;
+	for (tries = 0; tries < 4; tries++) {
+		old = READ_ONCE(*due);
+		if (!old || (__s32)(old - expiry) <= 0 || cas32(due, old, expiry) == old)
+			return 0;
+	}
+	WRITE_ONCE(*due, 0);
+	return 0;
+}
+
 /* Is the flow's connection in this slot? */
 __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hit *ret)
 {
@@ -280,7 +336,7 @@ static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 
 
 	if (!lost && cas64(&c->word, word, valid) == word) {
 		count(BPVS_EV_CONN_NEW);
-		due_lower(idx / BPVS_BLOCK, word_expiry(valid));
+		bpvs_due_lower(idx / BPVS_BLOCK, word_expiry(valid));
 		ret->idx = idx;
 		ret->word = valid;
 		return CONN_INSERTED;

@@ -39,7 +39,7 @@ struct sweep {
 	__u32 now;
 };
 
-/* End what has expired in a block and note when the next one may; see due_lower(). */
+/* End what has expired in a block and note when the next one may; see bpvs_due_lower(). */
 __noinline int bpvs_sweep_block(__u32 block, __u32 now)
 {
 	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), next = now + NEVER, i;
@@ -62,7 +62,7 @@ __noinline int bpvs_sweep_block(__u32 block, __u32 now)
 		if ((__s32)(word_expiry(word) - next) < 0)
 			next = word_expiry(word);
 	}
-	due_lower(block, next);
+	bpvs_due_lower(block, next);
 	return 0;
 }
 
