@@ -33,9 +33,19 @@ static __always_inline bool filter_hit(const __u64 *bits, const struct bpvs_addr
 	return READ_ONCE(bits[bit / 64 & (BPVS_FILTER_BITS / 64 - 1)]) >> (bit & 63) & 1;
 }
 
+static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
+{
+	return f->proto == (f->af == BPVS_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/* An error may be about a tunnel, which is not of its service's family. */
 static __always_inline bool family_off(const struct bpvs_flow *f)
 {
-	return !READ_ONCE(*(f->af == BPVS_V4 ? &bpvs_cfg.services4 : &bpvs_cfg.services6));
+	__u32 on4 = READ_ONCE(bpvs_cfg.services4), on6 = READ_ONCE(bpvs_cfg.services6);
+
+	if (flow_is_icmp(f))
+		return !on4 && !on6;
+	return !(f->af == BPVS_V4 ? on4 : on6);
 }
 
 /* A SYN on a connection that is over starts a new one. */
@@ -147,8 +157,7 @@ static __always_inline bool conn_started(struct conn_hit *hit)
 }
 
 /* Towards the virtual service. */
-static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass,
-				   int *act)
+static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass)
 {
 	struct bpvs_dest *d;
 	struct conn_key k;
@@ -167,12 +176,11 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 		return v;
 	if (unlikely(gone))
 		return conn_start(f, &k);
-	return xmit_in(pkt, f, &hit, d, now, act);
+	return xmit_in(pkt, f, &hit, d, now);
 }
 
 /* Back from a real server, by NAT. */
-static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass,
-				 int *act)
+static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass)
 {
 	struct conn_key k;
 	struct conn_hit hit;
@@ -187,12 +195,7 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	d = dest_get(hit.dest);
 	if (!d)
 		return BPVS_BUG_MAP;
-	return xmit_out(pkt, f, &hit, d, now, act);
-}
-
-static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
-{
-	return f->proto == (f->af == BPVS_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	return xmit_out(pkt, f, &hit, d, now);
 }
 
 /* Which packets concern us at all, as cheaply as can be told. */
@@ -211,7 +214,7 @@ static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_fl
 }
 
 /* The walk, for one family: `af` is a constant where this is inlined, and half of it folds away. */
-static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __u32 pass, int *act)
+static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __u32 pass)
 {
 	bool vip = false, rip = false;
 	__u32 now;
@@ -241,8 +244,8 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 			return v;
 	}
 	if (vip && pass != PASS_REPLY)
-		return request(pkt, f, now, pass, act);
-	return reply(pkt, f, now, pass, act);
+		return request(pkt, f, now, pass);
+	return reply(pkt, f, now, pass);
 }
 
 /*
@@ -252,9 +255,9 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 {
 	struct bpvs_flow local, *f = pkt_flow(&local);
-	int act = 0, v;
 	__be16 proto;
 	pkt_t pkt;
+	int v;
 
 	if (!f)
 		return BPVS_BUG_MAP;
@@ -262,8 +265,8 @@ static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 	pkt_open(&pkt, ctx);
 	v = parse_link(&pkt, f, &proto);
 	if (v == BPVS_GO_ON)
-		v = pipeline(&pkt, f, af, pass, &act);
-	return act << 16 | v;
+		v = pipeline(&pkt, f, af, pass);
+	return v;
 }
 
 /* Global, so that the verifier looks at each once, not for each way of getting here. */
