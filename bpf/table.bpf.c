@@ -2,8 +2,8 @@
 /*
  * The connection table (include/bpvs/conn.h tells its layout and the meaning of the word).
  *
- * Reading: hop word of the home, then each slot it names: word VALID, key, not expired, copy what is
- * needed, word again with the same generation. Only the copy is used afterwards.
+ * Reading: hop word of the home, then each slot it names: word VALID, key, not expired, copy what
+ * is needed, word again with the same generation. Only the copy is used afterwards.
  *
  * Every transition is a compare-and-swap of the whole word. On x86 stores are not reordered with
  * stores nor loads with loads, so compiler barriers suffice between the fields and the word; the
@@ -161,8 +161,8 @@ static __always_inline void spill_drop(const struct bpvs_spill_key *s, __u32 idx
 }
 
 /*
- * Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. What the atomics
- * return is used, so that on every CPU they are done before the slot is let go.
+ * Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. What the
+ * atomics return is used, so that on every CPU they are done before the slot is let go.
  */
 static __always_inline void conn_unlink(__u32 idx, const struct bpvs_conn *c)
 {
@@ -274,13 +274,13 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 }
 
 /*
- * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired and
- * we end it: if that fails, somebody found it alive and it wins. Of two that are tentative the lower
- * index wins: a higher one we abort, and if that fails it has become valid and wins. Its owner
- * cleans up when its own last step fails.
+ * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired
+ * and we end it: if that fails, somebody found it alive and it wins. Of two that are tentative the
+ * lower index wins: a higher one we abort, and if that fails it has become valid and wins. Its
+ * owner cleans up when its own last step fails.
  *
- * A slot that changes owners meanwhile may be taken for a rival that it is not: then we lose and try
- * again. It is never missed: a new owner of the slot sets its bit after ours, and finds us.
+ * A slot that changes owners meanwhile may be taken for a rival that it is not: then we lose and
+ * try again. It is never missed: a new owner of the slot sets its bit after ours, and finds us.
  */
 __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 {

@@ -10,8 +10,8 @@
 #define SECOND_NS   1000000000ULL
 #define EST_NS	    (2 * SECOND_NS)
 /*
- * A pass over the table takes a second, unless so many connections expire that a slice of it does not
- * end in time: then the ticks follow each other more quickly.
+ * A pass over the table takes a second, unless so many connections expire that a slice of it does
+ * not end in time: then the ticks follow each other more quickly.
  */
 #define TICKS_A_PASS 250
 #define SLICE_NS     180000ULL
@@ -186,8 +186,8 @@ static long est_one(__u32 i, void *arg)
 }
 
 /*
- * A round of 2 s walks all ids that were ever used evenly, so that each is visited every 2 s whatever
- * a tick takes. Ids first used meanwhile wait for the next round.
+ * A round of 2 s walks all ids that were ever used evenly, so that each is visited every 2 s
+ * whatever a tick takes. Ids first used meanwhile wait for the next round.
  */
 static __always_inline void estimates(__u64 now_ns)
 {
