@@ -46,7 +46,7 @@ static __always_inline int sent(int act, enum bpvs_verdict v)
 	return act < 0 ? BPVS_WRITE : act << 16 | (int)v;
 }
 
-/* Rewrite and send. XDP has wrapped what goes into a tunnel already. */
+/* Rewrite and send. What XDP puts into a tunnel does not come here. */
 static __always_inline int emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
 				const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply)
 {
@@ -64,8 +64,9 @@ static __always_inline int emit(pkt_t *pkt, struct bpvs_flow *f, const struct co
 		ttl_down(pkt);
 		return sent(pkt_send(pkt, f, hop, v6), BPVS_DR);
 	}
-	if (PKT_COMPLETE)
-		v = tun_wrap(pkt, f, d);
+	if (!PKT_COMPLETE)
+		return BPVS_BUG_MAP;
+	v = tun_wrap(pkt, f, d);
 	if (v != BPVS_GO_ON)
 		return v;
 	return sent(pkt_send(pkt, f, hop, d->af == BPVS_V6), BPVS_TUN);
@@ -95,11 +96,17 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 		return BPVS_UP_ANSWER;
 	if (!PKT_COMPLETE && fwd == BPVS_FWD_MASQ && nat_unsummed(pkt, f))
 		return BPVS_UP_CSUM;
-	/* Making room is the last thing that XDP may fail at, and it comes before counting. */
+	/*
+	 * Making room is the last thing that XDP may fail at, and it comes before counting. To the
+	 * end of its own: 6.1's verifier would otherwise see the old pointers used behind it.
+	 */
 	if (!PKT_COMPLETE && tunnel) {
 		v = tun_wrap(pkt, f, d);
 		if (v != BPVS_GO_ON)
 			return v;
+		account(d, hit->dest, f->len, false);
+		conn_touch(hit, f, now, false);
+		return sent(pkt_send(pkt, f, &hop, d->af == BPVS_V6), BPVS_TUN);
 	}
 	account(d, hit->dest, f->len, false);
 	conn_touch(hit, f, now, false);
