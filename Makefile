@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check hammer bench bench-vm install format lint clean
+.PHONY: all deps demo check check-vm hammer bench bench-vm install format lint clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -24,6 +24,9 @@ check: all
 hammer: all
 	@BPVS_HAMMER=long /usr/bin/python3 -m pytest -q -p no:cacheprovider -s \
 		tests/prog/test_hammer.py
+
+check-vm: all
+	@BPVS_VM=full tests/run tests/vm/test_vm_netns.py
 
 bench: all
 	@tests/bench/run

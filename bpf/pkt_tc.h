@@ -77,9 +77,36 @@ static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
 	return p + len > pkt->end ? NULL : p;
 }
 
+/*
+ * Behind generic XDP a packet may come without its link header, which the kernel forgets when it
+ * copies the buffer to give XDP room: then one is made, of which only the type is known. (The kernel
+ * takes it off again where the packet is passed.)
+ */
+static __always_inline void pkt_restore_link(ctx_t *ctx)
+{
+	__u16 proto = (__u16)ctx->protocol;
+	void *data = CTX_POINTER(ctx, data);
+	__u8 version = proto == bpf_htons(ETH_P_IP) ? 0x40 : 0x60;
+
+	if (data + ETH_HLEN > CTX_POINTER(ctx, data_end))
+		return;
+	if (likely(*(__be16 *)(data + offsetof(struct ethhdr, h_proto)) == proto))
+		return;
+	if ((proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6)) ||
+	    (*(__u8 *)data & 0xf0) != version)
+		return;
+	if (bpf_skb_change_head(ctx, ETH_HLEN, 0))
+		return;
+	data = CTX_POINTER(ctx, data);
+	if (data + ETH_HLEN <= CTX_POINTER(ctx, data_end))
+		*(__be16 *)(data + offsetof(struct ethhdr, h_proto)) = proto;
+}
+
 static __always_inline void pkt_prepare(ctx_t *ctx)
 {
 	__u32 want = ctx->len < PKT_HEADERS ? ctx->len : PKT_HEADERS;
+
+	pkt_restore_link(ctx);
 
 	if (unlikely(CTX_POINTER(ctx, data) + want > CTX_POINTER(ctx, data_end)))
 		bpf_skb_pull_data(ctx, want);

@@ -12,6 +12,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import netns  # noqa: E402
 from world import World  # noqa: E402
 
+# VLAN devices are a module that the host's kernel need not have; the VM tier runs this file.
+collect_ignore = [] if os.environ.get("BPVS_VLAN") else ["test_vlan.py"]
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 

@@ -56,7 +56,7 @@ def test_tcp_in_turn(lab, family):
 def ask_udp(lab, family):
     af = socket.AF_INET if family == 4 else socket.AF_INET6
     with lab.client.socket(af, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(3)
+        sock.settimeout(3 * netns.PATIENCE)
         sock.connect((vip(lab, family), 53))  # so that only the VIP may answer
         sock.send(b"hello")
         return sock.recv(100).decode().strip()
