@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check bench bench-vm install format lint clean
+.PHONY: all deps demo check hammer bench bench-vm install format lint clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -19,6 +19,11 @@ demo: deps all
 
 check: all
 	@tests/run
+
+# The connection table under all CPUs, at length; make check has a sample of it.
+hammer: all
+	@BPVS_HAMMER=long /usr/bin/python3 -m pytest -q -p no:cacheprovider -s \
+		tests/prog/test_hammer.py
 
 bench: all
 	@tests/bench/run

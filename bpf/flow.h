@@ -17,6 +17,11 @@
 #define TH_RST 0x04
 #define TH_ACK 0x10
 
+struct vlan_tag {
+	__be16 tci;
+	__be16 proto;
+};
+
 /* Where the transport headers have their checksum. */
 #define TCP_CSUM 16
 #define UDP_CSUM 6
@@ -38,6 +43,22 @@ struct bpvs_flow {
 	__u8 tos; /* or traffic class */
 	__be16 vlan;
 };
+
+/*
+ * Link addresses, as a 32 and a 16 bit word each: through the packed struct ethhdr the compiler would
+ * go byte by byte. A frame starts at an even address; BPF asks no more of any access here.
+ */
+static __always_inline void mac_write(void *to, __u64 mac)
+{
+	*(__u32 *)to = (__u32)mac;
+	*(__u16 *)(to + 4) = (__u16)(mac >> 32);
+}
+
+static __always_inline bool mac_eq(const void *a, const void *b)
+{
+	return *(const __u32 *)a == *(const __u32 *)b &&
+	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
 
 static __always_inline bool addr_eq(const struct bpvs_addr *a, const struct bpvs_addr *b)
 {

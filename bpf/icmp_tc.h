@@ -14,22 +14,25 @@
 #include "pipeline.h"
 
 /* The packet inside, beside what struct conn_scratch has for the one around it. */
+struct icmp_scratch {
+	struct bpvs_flow in;
+	struct bpvs_flow client; /* the packet in the tunnel, when `in` is an outer one */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct bpvs_flow);
+	__type(value, struct icmp_scratch);
 } bpvs_inner SEC(".maps");
 
-/* The packet inside an error: its flow, and where its headers are. */
-static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpvs_flow *f,
-						    struct bpvs_flow *in)
+/* The network header at `l3` of the packet inside an error. */
+static __always_inline enum bpvs_verdict icmp_inner_ip(pkt_t *pkt, __u8 af, __u16 l3,
+						       struct bpvs_flow *in)
 {
-	__be16 *ports;
-
-	in->af = f->af;
-	in->l3 = f->l4 + sizeof(struct icmp_header);
-	if (f->af == BPVS_V4) {
+	in->af = af;
+	in->l3 = l3;
+	if (af == BPVS_V4) {
 		struct iphdr *ip = pkt_at(pkt, in->l3, sizeof(*ip));
 
 		if (!ip || ip->version != 4 || ip->ihl < 5 ||
@@ -49,6 +52,13 @@ static __always_inline enum bpvs_verdict icmp_inner(pkt_t *pkt, const struct bpv
 		in->proto = ip->nexthdr;
 		in->l4 = in->l3 + sizeof(*ip);
 	}
+	return BPVS_GO_ON;
+}
+
+static __always_inline enum bpvs_verdict icmp_inner_ports(pkt_t *pkt, struct bpvs_flow *in)
+{
+	__be16 *ports;
+
 	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_UDP)
 		return BPVS_ICMP_OTHER;
 	ports = pkt_at(pkt, in->l4, 4);
@@ -66,6 +76,56 @@ static __always_inline int icmp_open(pkt_t *pkt, const struct bpvs_flow *f)
 	pkt->net = pkt->data + (f->l3 & 0xff);
 	/* An IPv4 error with what it quotes is longer than an IPv6 header too. */
 	return pkt->net + sizeof(struct ipv6hdr) > pkt->end ? -1 : 0;
+}
+
+/* Routers must not talk us into less than the kernel would believe for its own packets. */
+#define PMTU_LEAST_V4 552
+#define PMTU_LEAST_V6 1280
+
+/* The MTU that an error tells of; 0 if it is about something else. */
+static __always_inline __u32 icmp_mtu(pkt_t *pkt, const struct bpvs_flow *f)
+{
+	struct icmp_header *icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
+	bool v4 = f->af == BPVS_V4;
+	__u32 mtu, least = v4 ? PMTU_LEAST_V4 : PMTU_LEAST_V6;
+
+	if (!icmp || icmp->type != (v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG) ||
+	    icmp->code != (v4 ? ICMP4_FRAG_NEEDED : 0))
+		return 0;
+	mtu = bpf_ntohs(icmp->mtu);
+	if (!v4 && icmp->unused)
+		return 0;
+	return mtu < least ? least : mtu;
+}
+
+/*
+ * A router on the way to a tunnel's end finds the outer packet (i->in) too large. Its MTU is kept in
+ * the destination, and the client's next packet is answered accordingly (see room_in()).
+ */
+static __always_inline int icmp_tunnel(pkt_t *pkt, struct conn_scratch *x, struct icmp_scratch *i,
+				       __u32 now)
+{
+	__u32 mtu = icmp_mtu(pkt, &x->flow);
+	enum bpvs_verdict v;
+	struct bpvs_dest *d;
+
+	if (!mtu)
+		return BPVS_ICMP_OTHER;
+	v = icmp_inner_ip(pkt, i->in.proto == IPPROTO_IPIP ? BPVS_V4 : BPVS_V6, i->in.l4, &i->client);
+	if (v == BPVS_GO_ON)
+		v = icmp_inner_ports(pkt, &i->client);
+	if (v != BPVS_GO_ON)
+		return v;
+	key_request(&x->n.key, &i->client, now);
+	if (!bpvs_conn_find(&x->n.key, &x->hit) ||
+	    (x->hit.flags & BPVS_CONN_FWD) != BPVS_FWD_TUNNEL)
+		return BPVS_ICMP_OTHER;
+	d = dest_get(x->hit.dest);
+	if (!d || !addr_eq(&d->addr, &i->in.daddr) || !addr_eq(&d->tun_src, &i->in.saddr))
+		return BPVS_ICMP_OTHER;
+	WRITE_ONCE(d->pmtu_at, now);
+	WRITE_ONCE(d->pmtu, (__u16)mtu);
+	return BPVS_ICMP_PMTU;
 }
 
 /* Inner header: the address at one end, its header checksum, the port. */
@@ -202,18 +262,25 @@ static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct conn_
 static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 {
 	pkt_t packet, *pkt = &packet;
-	struct bpvs_flow *in;
+	struct bpvs_flow *f = &x->flow, *in;
+	struct icmp_scratch *i;
 	enum bpvs_verdict v;
 	__u32 zero = 0;
 
 	x->act = 0;
-	in = bpf_map_lookup_elem(&bpvs_inner, &zero);
-	if (!in)
+	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
+	if (!i)
 		return BPVS_BUG_MAP;
+	in = &i->in;
 	pkt_open(pkt, ctx);
-	if (icmp_open(pkt, &x->flow))
+	if (icmp_open(pkt, f))
 		return BPVS_SHORT;
-	v = icmp_inner(pkt, &x->flow, in);
+	v = icmp_inner_ip(pkt, f->af, f->l4 + sizeof(struct icmp_header), in);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (in->proto == IPPROTO_IPIP || in->proto == IPPROTO_IPV6)
+		return icmp_tunnel(pkt, x, i, now);
+	v = icmp_inner_ports(pkt, in);
 	if (v != BPVS_GO_ON)
 		return v;
 	/* The inner packet went to the client when it is a reply: then it keys as a reply of the VIP. */

@@ -20,6 +20,8 @@
 
 BPVS_ARRAY(bpvs_conns, struct bpvs_conn, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_conns6, struct bpvs_conn6, BPF_F_MMAPABLE);
+/* By block of BPVS_BLOCK slots: when the sweep has to look there, in the clock; 0 = at once. */
+BPVS_ARRAY(bpvs_due, __u32, 0);
 BPVS_ARRAY(bpvs_svcs, struct bpvs_svc, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_dests, struct bpvs_dest, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_lists, struct bpvs_list_entry, BPF_F_MMAPABLE);

@@ -66,6 +66,12 @@ static __always_inline void hop_write(struct bpvs_nexthop *nh, const struct bpvs
 	WRITE_ONCE(nh->dst, (hop->dst & 0xffffffffffffULL) | seq << 48);
 }
 
+/* What the FIB does not know any more is nobody's to use; the next packets ask for themselves. */
+static __always_inline void hop_forget(struct bpvs_nexthop *nh)
+{
+	WRITE_ONCE(nh->dst, 0);
+}
+
 /* Where XDP sends frames of a device: itself or a VLAN device's parent; 0 if it cannot. */
 static __always_inline void hop_device(struct bpvs_hop *hop)
 {
@@ -175,6 +181,8 @@ __noinline int HOOK(hop_refresh)(ctx_t *ctx, struct bpvs_nexthop *nh, struct con
 	v = hop_lookup(ctx, x);
 	if (v == BPVS_GO_ON)
 		hop_write(nh, &x->hop);
+	else
+		hop_forget(nh);
 	return hop_outcome(x, v);
 }
 

@@ -31,11 +31,6 @@ struct icmp_header {
 /* IPv6 extension headers walked before giving up. */
 #define EXT_HEADERS 6
 
-struct vlan_tag {
-	__be16 tci;
-	__be16 proto;
-};
-
 struct ext_header {
 	__u8 next;
 	__u8 len; /* in 8 bytes, less one */

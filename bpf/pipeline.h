@@ -33,9 +33,19 @@ static __always_inline bool filter_hit(const __u64 *bits, const struct bpvs_addr
 	return READ_ONCE(bits[bit / 64 & (BPVS_FILTER_BITS / 64 - 1)]) >> (bit & 63) & 1;
 }
 
+static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
+{
+	return f->proto == (f->af == BPVS_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/* An error may be about a tunnel, which is not of its service's family. */
 static __always_inline bool family_off(const struct bpvs_flow *f)
 {
-	return !READ_ONCE(*(f->af == BPVS_V4 ? &bpvs_cfg.services4 : &bpvs_cfg.services6));
+	__u32 on4 = READ_ONCE(bpvs_cfg.services4), on6 = READ_ONCE(bpvs_cfg.services6);
+
+	if (flow_is_icmp(f))
+		return !on4 && !on6;
+	return !(f->af == BPVS_V4 ? on4 : on6);
 }
 
 /* A SYN on a connection that is over starts a new one. */
@@ -188,11 +198,6 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	if (!d)
 		return BPVS_BUG_MAP;
 	return xmit_out(pkt, f, &hit, d, now, act);
-}
-
-static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
-{
-	return f->proto == (f->af == BPVS_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
 /* Which packets concern us at all, as cheaply as can be told. */

@@ -91,7 +91,7 @@ static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 	return pkt->ctx->vlan_present;
 }
 
-static __always_inline bool pkt_for_host(const pkt_t *pkt, const struct ethhdr *eth)
+static __always_inline bool pkt_for_host(const pkt_t *pkt, const void *eth)
 {
 	(void)eth;
 	return pkt->ctx->pkt_type == 0; /* PACKET_HOST */
@@ -208,18 +208,16 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 				    const struct bpvs_hop *hop, bool v6)
 {
 	struct bpf_redir_neigh nh = {};
-	struct ethhdr *eth;
+	void *eth;
 
 	(void)f;
-	eth = pkt_at(pkt, 0, sizeof(*eth));
-	if (!eth)
+	eth = pkt->data;
+	if (eth + ETH_HLEN > pkt->end)
 		return -1;
-	eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	*(__be16 *)(eth + offsetof(struct ethhdr, h_proto)) = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	if (!hop->resolve) {
-		*(__u32 *)eth->h_dest = (__u32)hop->dst;
-		*(__u16 *)(eth->h_dest + 4) = (__u16)(hop->dst >> 32);
-		*(__u32 *)eth->h_source = (__u32)hop->src;
-		*(__u16 *)(eth->h_source + 4) = (__u16)(hop->src >> 32);
+		mac_write(eth, hop->dst);
+		mac_write(eth + ETH_ALEN, hop->src);
 		return (int)bpf_redirect(hop->ifindex, 0);
 	}
 	if (hop->gateway_af == BPVS_V6) {

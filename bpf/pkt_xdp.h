@@ -74,14 +74,12 @@ static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 }
 
 /* Is the frame for this host? Where the device or its address is not known, TC decides. */
-static __always_inline bool pkt_for_host(const pkt_t *pkt, const struct ethhdr *eth)
+static __always_inline bool pkt_for_host(const pkt_t *pkt, const void *eth)
 {
 	__u32 ifindex = pkt->ctx->ingress_ifindex, i = ifindex % BPVS_DEVS;
 	struct bpvs_dev *dev = bpf_map_lookup_elem(&bpvs_devs, &i);
 
-	return dev && dev->ifindex == ifindex &&
-	       *(__u32 *)eth->h_dest == *(__u32 *)dev->mac &&
-	       *(__u16 *)(eth->h_dest + 4) == *(__u16 *)(dev->mac + 4);
+	return dev && dev->ifindex == ifindex && mac_eq(eth, dev->mac);
 }
 
 /* Length from the network header on: the frame may be padded, so the header's word counts. */
@@ -149,7 +147,7 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 				    const struct bpvs_hop *hop, bool v6)
 {
 	bool tagged = f->flags & FLOW_VLAN, tag = hop->vlan;
-	struct ethhdr *eth;
+	void *eth;
 	__be16 *proto;
 
 	if (unlikely(tagged != tag)) {
@@ -158,13 +156,11 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 		pkt_open(pkt, pkt->ctx);
 	}
 	eth = pkt->data;
-	if (pkt->data + sizeof(*eth) + 4 > pkt->end)
+	if (eth + ETH_HLEN + sizeof(struct vlan_tag) > pkt->end)
 		return -1;
-	*(__u32 *)eth->h_dest = (__u32)hop->dst;
-	*(__u16 *)(eth->h_dest + 4) = (__u16)(hop->dst >> 32);
-	*(__u32 *)eth->h_source = (__u32)hop->src;
-	*(__u16 *)(eth->h_source + 4) = (__u16)(hop->src >> 32);
-	proto = (void *)eth + offsetof(struct ethhdr, h_proto);
+	mac_write(eth, hop->dst);
+	mac_write(eth + ETH_ALEN, hop->src);
+	proto = eth + offsetof(struct ethhdr, h_proto);
 	if (unlikely(tag)) {
 		proto[0] = bpf_htons(ETH_P_8021Q);
 		proto[1] = hop->vlan;

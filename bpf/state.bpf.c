@@ -20,6 +20,8 @@ __noinline int bpvs_conn_move(__u32 idx, __u64 word, struct move *m, __u32 now)
 			d = dest_get(c->dest);
 			if (d && (next ^ word) & BPVS_WORD_ACTIVE)
 				dest_move(d, next & BPVS_WORD_ACTIVE);
+			if ((__s32)(word_expiry(next) - word_expiry(word)) < 0)
+				due_lower(idx / BPVS_BLOCK, word_expiry(next));
 			return 1;
 		}
 		word = seen;

@@ -280,6 +280,7 @@ static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 
 
 	if (!lost && cas64(&c->word, word, valid) == word) {
 		count(BPVS_EV_CONN_NEW);
+		due_lower(idx / BPVS_BLOCK, word_expiry(valid));
 		ret->idx = idx;
 		ret->word = valid;
 		return CONN_INSERTED;

@@ -9,9 +9,13 @@
 #define TICK_NS	    4000000ULL
 #define SECOND_NS   1000000000ULL
 #define EST_NS	    (2 * SECOND_NS)
-/* A pass over the table takes a second, unless a slice of it would take longer than a quarter ms. */
+/*
+ * A pass over the table takes a second, unless so many connections expire that a slice of it does not
+ * end in time: then the ticks follow each other more quickly.
+ */
 #define TICKS_A_PASS 250
-#define SLICE_MAX    16384
+#define SLICE_NS     180000ULL
+#define HASTE_NS     1000000ULL
 
 #define CLOCK_MONOTONIC 1
 
@@ -26,47 +30,86 @@ struct {
 	__type(value, struct bpvs_timer);
 } bpvs_timer SEC(".maps");
 
+/* So far ahead that it is never, for an empty block; within half of the clock's range. */
+#define NEVER (1U << 30)
+
 struct sweep {
-	__u32 at;
-	__u32 end;
+	__u64 until; /* CLOCK_MONOTONIC: stop then */
+	__u32 block;
 	__u32 now;
 };
 
-static long sweep_slot(__u32 i, void *arg)
+/* End what has expired in a block and note when the next one may; see due_lower(). */
+__noinline int bpvs_sweep_block(__u32 block, __u32 now)
 {
-	struct sweep *s = arg;
-	__u32 idx = s->at + i;
-	struct bpvs_conn *c = conn_slot(idx);
-	__u64 word;
+	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), next = now + NEVER, i;
 
-	if (!c || idx >= s->end)
-		return 1;
-	word = READ_ONCE(c->word);
-	if (word_valid(word) && word_expired(word, s->now))
-		bpvs_conn_kill(idx, word);
+	if (!due)
+		return 0;
+	xchg32(due, next);
+	for (i = 0; i < BPVS_BLOCK; i++) {
+		__u32 idx = block * BPVS_BLOCK + i;
+		struct bpvs_conn *c = conn_slot(idx);
+		__u64 word;
+
+		if (!c)
+			break;
+		word = READ_ONCE(c->word);
+		if (!word_valid(word))
+			continue;
+		if (word_expired(word, now) && bpvs_conn_kill(idx, word))
+			continue;
+		if ((__s32)(word_expiry(word) - next) < 0)
+			next = word_expiry(word);
+	}
+	due_lower(block, next);
 	return 0;
 }
 
-static __always_inline void sweep(void)
+static long sweep_one(__u32 i, void *arg)
 {
+	struct sweep *s = arg;
+	__u32 block = s->block + i, due, *at;
+
+	at = bpf_map_lookup_elem(&bpvs_due, &block);
+	if (!at)
+		return 1;
+	due = READ_ONCE(*at);
+	if (due && (__s32)(due - s->now) > 0)
+		return 0;
+	bpvs_sweep_block(block, s->now);
+	/* The rest of the slice is for the next tick. */
+	return bpf_ktime_get_ns() >= s->until;
+}
+
+/*
+ * A slice of the blocks; true when time ran out before its end. Of a block that is not due its
+ * place in bpvs_due is read, and nothing else.
+ */
+static __always_inline bool sweep(__u64 now_ns)
+{
+	__u32 blocks = (bpvs_ro.slots + BPVS_CONN_WINDOW + bpvs_ro.spills) / BPVS_BLOCK + 1;
+	__u32 slice = blocks / TICKS_A_PASS + 1, left;
 	struct sweep s = {
-		.at = bpvs_cfg.sweep_at,
-		.end = bpvs_ro.slots + BPVS_CONN_WINDOW + bpvs_ro.spills,
+		.until = now_ns + SLICE_NS,
+		.block = bpvs_cfg.sweep_at,
 		.now = clock_now(),
 	};
-	__u32 slice = s.end / TICKS_A_PASS + 1;
+	long done;
 
-	if (slice > SLICE_MAX)
-		slice = SLICE_MAX;
-	if (s.at >= s.end)
-		s.at = 0;
-	bpf_loop(slice, sweep_slot, &s, 0);
-	s.at += slice;
-	if (s.at >= s.end) {
-		s.at = 0;
+	if (s.block >= blocks)
+		s.block = 0;
+	left = blocks - s.block;
+	done = bpf_loop(slice < left ? slice : left, sweep_one, &s, 0);
+	if (done < 0)
+		return false;
+	s.block += (__u32)done;
+	if (s.block >= blocks) {
+		s.block = 0;
 		count(BPVS_EV_SWEEPS);
 	}
-	bpvs_cfg.sweep_at = s.at;
+	bpvs_cfg.sweep_at = s.block;
+	return done < slice && done < left;
 }
 
 /* avg += (sample - avg) / 4, as the kernel's estimator; an arithmetic shift. */
@@ -77,7 +120,7 @@ static __always_inline void est_step(__u64 *avg, __u64 delta, __u32 scale)
 
 struct estimate {
 	__u32 at;
-	__u32 pad;
+	__u32 svcs;
 };
 
 static __always_inline bool est_used(__u32 index)
@@ -123,6 +166,10 @@ static long est_one(__u32 i, void *arg)
 	struct est_sum sum = { .index = e->at + i };
 	struct bpvs_rate *r;
 
+	/* The total and the services first, then the destinations. */
+	if (sum.index >= e->svcs)
+		sum.index = BPVS_STATS_DEST(bpvs_ro.max_svc, sum.index - e->svcs);
+
 	if (!est_used(sum.index))
 		return 0;
 	r = bpf_map_lookup_elem(&bpvs_rates, &sum.index);
@@ -138,11 +185,14 @@ static long est_one(__u32 i, void *arg)
 	return 0;
 }
 
-/* A round of 2 s walks all indices evenly, so that each is visited every 2 s whatever a tick takes. */
+/*
+ * A round of 2 s walks all ids that were ever used evenly, so that each is visited every 2 s whatever
+ * a tick takes. Ids first used meanwhile wait for the next round.
+ */
 static __always_inline void estimates(__u64 now_ns)
 {
-	__u32 all = bpvs_ro.max_svc + bpvs_ro.max_dest, upto;
-	struct estimate e = { .at = bpvs_cfg.est_at };
+	__u32 all = bpvs_cfg.est_svcs + bpvs_cfg.est_dests, upto;
+	struct estimate e = { .at = bpvs_cfg.est_at, .svcs = bpvs_cfg.est_svcs };
 	__u64 since = now_ns - bpvs_cfg.est_start;
 
 	if (!bpvs_cfg.run_estimation)
@@ -155,6 +205,8 @@ static __always_inline void estimates(__u64 now_ns)
 	if (since < EST_NS)
 		return;
 	bpvs_cfg.est_at = 0;
+	bpvs_cfg.est_svcs = READ_ONCE(bpvs_cfg.tool_reserved[BPVS_TOOL_SVC_HIGH]) ?: 1;
+	bpvs_cfg.est_dests = READ_ONCE(bpvs_cfg.tool_reserved[BPVS_TOOL_DEST_HIGH]) ?: 1;
 	/* Rounds follow each other without drift; after a long pause a new one starts now. */
 	bpvs_cfg.est_start = since < 2 * EST_NS ? bpvs_cfg.est_start + EST_NS : now_ns;
 }
@@ -171,6 +223,7 @@ static __always_inline void full_until_carry(__u32 now)
 static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 {
 	__u64 start = bpf_ktime_get_ns(), cost;
+	bool behind;
 
 	(void)map;
 	(void)key;
@@ -179,12 +232,12 @@ static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 	bpvs_cfg.tick_clock = bpf_jiffies64();
 	bpvs_cfg.tick_ktime = start;
 	full_until_carry(clock_now());
-	sweep();
+	behind = sweep(start);
 	estimates(start);
 	cost = bpf_ktime_get_ns() - start;
 	if (cost > bpvs_cfg.tick_cost)
 		bpvs_cfg.tick_cost = cost;
-	bpf_timer_start(&t->timer, TICK_NS, 0);
+	bpf_timer_start(&t->timer, behind ? HASTE_NS : TICK_NS, 0);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/if.h>
+#include <linux/pkt_sched.h>
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,15 +57,24 @@ int bpvs_tc_find(int ifindex, __u32 *ret_prog_id)
 	return 0;
 }
 
+static bool tc_foreign(int ifindex)
+{
+	__u32 id;
+	int ours = !bpvs_tc_find(ifindex, &id);
+
+	return bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) > ours ||
+	       bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)) > 0;
+}
+
 int bpvs_tc_drop(int ifindex, bool qdisc)
 {
 	struct bpf_tc_hook hook;
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, o, .handle = BPVS_TC_HANDLE, .priority = BPVS_TC_PRIORITY);
-	int err = bpf_tc_detach(tc_hook(&hook, ifindex), &o);
 
-	if (!qdisc)
-		return err;
-	/* Both sides at once takes the qdisc itself away. */
+	tc_hook(&hook, ifindex);
+	if (!qdisc || tc_foreign(ifindex))
+		return bpf_tc_detach(&hook, &o);
+	/* Both sides at once takes the qdisc itself away, and the filter in the same step. */
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	return bpf_tc_hook_destroy(&hook);
 }
@@ -204,6 +214,8 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 		if (err)
 			return err;
 		if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
+			/* First, lest a kill leaves a qdisc that nobody knows to be ours. */
+			dev_write(devs, l, DEV_QDISC);
 			err = bpvs_tc_put(l->ifindex, p->fd_tc, &made);
 			if (err)
 				return bpvs_fail(err, "cannot attach to TC ingress of %s: %s",
@@ -261,6 +273,25 @@ out:
 	return err;
 }
 
+int bpvs_devices_refresh(struct bpvs_dev *devs)
+{
+	struct bpvs_link *ls = NULL;
+	size_t num = 0;
+	int err = bpvs_links_get(&ls, &num);
+
+	if (err)
+		return err;
+	forget_gone(devs, ls, num);
+	for (size_t i = 0; i < num; i++) {
+		const struct bpvs_dev *d = &devs[ls[i].ifindex % BPVS_DEVS];
+
+		if (d->ifindex == (__u32)ls[i].ifindex && (d->flags & DEV_COVERED))
+			dev_write(devs, &ls[i], d->flags);
+	}
+	free(ls);
+	return 0;
+}
+
 static void xdp_drop(const struct bpvs_programs *p, int ifindex)
 {
 	static const __u32 modes[] = { XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE };
@@ -287,7 +318,7 @@ int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs
 		__u32 id;
 
 		xdp_drop(p, ls[i].ifindex);
-		if (!bpvs_tc_find(ls[i].ifindex, &id) && id == p->tc_id)
+		if (qdisc || (!bpvs_tc_find(ls[i].ifindex, &id) && id == p->tc_id))
 			bpvs_tc_drop(ls[i].ifindex, qdisc);
 	}
 	free(ls);

@@ -72,6 +72,14 @@ static int clock_prog(void)
 	};
 	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "bpvs_clock", "GPL", insns, 2, NULL);
 
+	__u32 id;
+
+	/* The anchor's map and all the others are opened by their ids, which this asks for too. */
+	if (fd >= 0 && bpf_prog_get_next_id(0, &id) && errno == EPERM) {
+		close(fd);
+		return bpvs_fail(-EPERM, "not permitted to open BPF objects by their ids: "
+					 "CAP_SYS_ADMIN is needed");
+	}
 	if (fd >= 0)
 		return fd;
 	switch (errno) {
@@ -164,6 +172,7 @@ static void sizes_set(struct bpvs_bpf *s, const struct bpvs_rodata *ro)
 
 	bpf_map__set_max_entries(s->maps.bpvs_conns, slots);
 	bpf_map__set_max_entries(s->maps.bpvs_conns6, slots);
+	bpf_map__set_max_entries(s->maps.bpvs_due, slots / BPVS_BLOCK + 1);
 	bpf_map__set_max_entries(s->maps.bpvs_svcs, ro->max_svc);
 	bpf_map__set_max_entries(s->maps.bpvs_dests, ro->max_dest);
 	bpf_map__set_max_entries(s->maps.bpvs_lists, ro->max_list);
@@ -192,7 +201,8 @@ static int load(const struct bpvs_up_opts *o, struct bpvs_bpf **ret)
 		sizes_set(s, (const struct bpvs_rodata *)&s->rodata->bpvs_ro);
 		err = bpvs_bpf__load(s);
 		if (err == -ENOMEM || err == -E2BIG)
-			bpvs_fail(err, "no memory for %u connections: %s", o->conns, libbpf_words);
+			bpvs_fail(err, "no memory for %u connections: %s",
+				  o->conns ? o->conns : DEFAULT_CONNS, libbpf_words);
 		else if (err)
 			bpvs_fail(err, "the kernel refuses the BPF programs: %s", libbpf_words);
 	}
@@ -285,16 +295,22 @@ static int sysctl_write(const char *path, int v)
 	return err;
 }
 
-static int forwarding_on(int *ret_before)
+static void forwarding_read(int *ret_before)
+{
+	for (int i = 0; i < 2; i++)
+		ret_before[i] = sysctl_read(forwarding_paths[i]);
+}
+
+/* Only when the anchor is there, which remembers what was before. */
+static int forwarding_on(const int *before)
 {
 	for (int i = 0; i < 2; i++) {
 		int err;
 
-		ret_before[i] = sysctl_read(forwarding_paths[i]);
 		/* No IPv6 in this kernel or namespace is no error. */
-		if (ret_before[i] < 0 && i == 1)
+		if (before[i] < 0 && i == 1)
 			continue;
-		err = ret_before[i] == 1 ? 0 : sysctl_write(forwarding_paths[i], 1);
+		err = before[i] == 1 ? 0 : sysctl_write(forwarding_paths[i], 1);
 		if (err)
 			return bpvs_fail(err, "cannot set %s: %s", forwarding_paths[i],
 					 strerror(-err));
@@ -341,20 +357,28 @@ static int pin_all(struct bpvs_bpf *s)
 static int take_down(struct bpvs_anchor *a);
 
 /* From here on a kill leaves an anchor that is not ready, which the next call takes down. */
-static int raise_up(struct bpvs_bpf *s, const struct bpvs_up_opts *o, const struct bpvs_programs *p)
+static int raise_up(struct bpvs_bpf *s, const struct bpvs_up_opts *o, const struct bpvs_programs *p,
+		    const int *before)
 {
 	struct bpvs_anchor *a = NULL;
 	bool made;
 	int err;
 
 	err = bpvs_tc_put(LO_IFINDEX, bpf_program__fd(s->progs.bpvs_anchor), &made);
+	if (err == -EPERM)
+		return bpvs_fail(err, "not permitted to attach to TC ingress: CAP_NET_ADMIN is "
+				      "needed");
 	if (err)
 		return bpvs_fail(err, "cannot attach to TC ingress (sch_ingress, cls_bpf): %s",
 				 strerror(-err));
 	err = bpvs_anchor_find(&a);
-	if (err)
-		return err;
-	err = pin_all(s);
+	if (err) {
+		bpvs_tc_drop(LO_IFINDEX, true);
+		return bpvs_fail(err, "cannot find the anchor on lo again: %s", strerror(-err));
+	}
+	err = forwarding_on(before);
+	if (!err)
+		err = pin_all(s);
 	if (!err)
 		err = start_timer(s);
 	if (!err) {
@@ -396,13 +420,10 @@ static int up_locked(const struct bpvs_up_opts *o)
 	p = programs_of(s);
 	bpvs_config_defaults(&s->data_cfg->bpvs_cfg, s->rodata->bpvs_ro.clock_hz);
 	s->data_cfg->bpvs_cfg.icmp_rate = ICMP_RATE;
-	err = forwarding_on(before);
+	forwarding_read(before);
+	err = anchor_write(s, o, &p, before);
 	if (!err)
-		err = anchor_write(s, o, &p, before);
-	if (!err)
-		err = raise_up(s, o, &p);
-	if (err)
-		forwarding_back(before);
+		err = raise_up(s, o, &p, before);
 	bpvs_bpf__destroy(s);
 	return err;
 }
@@ -520,6 +541,8 @@ int bpvs_open(struct bpvs_instance **ret)
 
 		/* What cannot be covered now is reported by status, not by every command. */
 		bpvs_devices_cover(&p, in->devs, (enum bpvs_mode)a->mode, NULL);
+	} else {
+		bpvs_devices_refresh(in->devs);
 	}
 	*ret = in;
 	return 0;

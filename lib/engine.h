@@ -27,6 +27,8 @@ struct bpvs_link {
 
 /* All of them, in the kernel's order; to be freed. */
 int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num);
+/* TC filters on one side of a device's clsact qdisc (a TC_H_MAKE() of it); negative on failure. */
+int bpvs_filters_count(int ifindex, __u32 parent);
 
 /* ---- device.c: our programs on devices ---- */
 
@@ -40,11 +42,14 @@ struct bpvs_programs {
 /* Put our programs on what should have them and write bpvs_devs; `only` as in bpvs_up_opts. */
 int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enum bpvs_mode mode,
 		       const char *const *only);
+/* The devices that were named: what has changed of those that are there, such as their MACs. */
+int bpvs_devices_refresh(struct bpvs_dev *devs);
 /* Take them off again, wherever in this namespace they are. */
 int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs);
 int bpvs_tc_put(int ifindex, int fd, bool *ret_made_qdisc);
 /* -ENOENT: none of ours. */
 int bpvs_tc_find(int ifindex, __u32 *ret_prog_id);
+/* qdisc: that too, unless somebody else's filters are on it. */
 int bpvs_tc_drop(int ifindex, bool qdisc);
 
 /* ---- hold.c: pins, which keep timer and programs alive ---- */

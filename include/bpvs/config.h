@@ -37,8 +37,10 @@ struct bpvs_config {
 	__u32 run_estimation;
 	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
 	/* written by the timer */
-	__u32 sweep_at;	 /* next slot to sweep */
-	__u32 est_at;	 /* next index to estimate */
+	__u32 sweep_at;	 /* next block to sweep */
+	__u32 est_at;	 /* next of est_svcs + est_dests to estimate */
+	__u32 est_svcs;	 /* ids that this round visits: those below */
+	__u32 est_dests;
 	__u64 est_start; /* CLOCK_MONOTONIC of the estimator's running round, ns */
 	__u64 tick_clock;  /* jiffies of the last tick ... */
 	__u64 tick_ktime;  /* ... and CLOCK_MONOTONIC, ns */

@@ -43,6 +43,9 @@ enum bpvs_slot_status {
 /* Overflow slots begin this far behind the last home, so that every home has a whole window. */
 #define BPVS_CONN_WINDOW       32
 
+/* Slots that the sweep looks at together; a page of them. */
+#define BPVS_BLOCK	       64
+
 /* flags of a connection */
 #define BPVS_CONN_FWD	       0x07 /* enum bpvs_fwd */
 #define BPVS_CONN_V6	       0x08

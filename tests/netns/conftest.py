@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import netns  # noqa: E402
+from world import World  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -93,3 +94,14 @@ def make_lab(build, bpvs):
     yield make
     for lab in made:
         lab.down()
+
+
+@pytest.fixture(scope="module", params=["xdp", "tc"])
+def world(request, build, bpvs, tmp_path_factory):
+    """The director between routers (world.py), one for each hook, shared by a module's tests."""
+    made = World(f"bpvs-t{os.getpid()}-w", request.param, build, tmp_path_factory.mktemp("world"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()

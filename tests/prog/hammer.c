@@ -5,7 +5,8 @@
  * permanent neighbours as tests/prog/harness.py makes them. The result is one line of JSON; the exit
  * status is 1 when something was found wrong.
  *
- *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | million CONNS
+ *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | idle CONNS |
+ *	million CONNS
  */
 #include <getopt.h>
 #include <net/if.h>
@@ -84,6 +85,8 @@ static int command(struct hammer *h, int argc, char **argv)
 		return hammer_reopen(h);
 	if (!strcmp(argv[0], "selftest"))
 		return hammer_selftest(h);
+	if (!strcmp(argv[0], "idle"))
+		return hammer_idle(h, n);
 	if (!strcmp(argv[0], "full") && n)
 		return hammer_full(h, n);
 	if (!strcmp(argv[0], "million") && n)
@@ -115,6 +118,9 @@ int main(int argc, char **argv)
 	h.s0 = if_nametoindex("s0");
 	run_enable_devices(h.in);
 	err = command(&h, argc - optind, argv + optind);
+	if (hammer_counter(&h, BPVS_BUG_TABLE) || hammer_counter(&h, BPVS_BUG_MAP))
+		hammer_wrong(&h, "the programs counted %llu and %llu bugs",
+			     hammer_counter(&h, BPVS_BUG_TABLE), hammer_counter(&h, BPVS_BUG_MAP));
 	bpvs_close(h.in);
 	return err ? err : h.wrong != 0;
 }

@@ -113,3 +113,4 @@ int hammer_reopen(struct hammer *h);
 
 /* ---- hammer_million.c ---- */
 int hammer_million(struct hammer *h, __u32 conns);
+int hammer_idle(struct hammer *h, __u32 conns);

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The schedulers, compiled for the host, against twins that do what the kernel's do in the kernel's
+ * own way: a list with the newest destination first, wrr walking pass after pass. Destinations come
+ * and go, change weights, load up and overflow, by libbpvs' own functions; choice and state have to
+ * agree after every packet.
+ */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "fake.h"
+#include "host_env.h"
+#include "../../bpf/sched/sched.h"
+
+struct host_map bpvs_lists, bpvs_dests;
+
+#define MOST 12
+#define HEAD -1
+
+struct twin_dest {
+	int key; /* which of the MOST endpoints */
+	__u32 id;
+	int weight, active, inactive;
+	bool over;
+};
+
+struct twin {
+	struct twin_dest list[MOST];
+	int num;
+	int last; /* rr: chosen last; wrr: cl */
+	int cw, mw, di;
+};
+
+struct world {
+	struct bpvs_instance *in;
+	struct bpvs_svc_info svc;
+	__u32 svc_id;
+	int most_weight;
+	struct twin t;
+	unsigned int chosen, none;
+};
+
+static unsigned int rnd(unsigned int n)
+{
+	static uint64_t state = 0x2545f4914f6cdd1dULL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (unsigned int)(state >> 33) % n;
+}
+
+/* ---- the kernel's way ---- */
+
+static bool usable(const struct twin_dest *d)
+{
+	return !d->over && d->weight > 0;
+}
+
+/* From the one chosen last on, twice through the list at most, and not beyond where it began. */
+static int twin_rr(struct twin *t)
+{
+	int i = t->last;
+
+	for (int pass = 0; pass < 2; pass++) {
+		while (++i < t->num) {
+			if (usable(&t->list[i])) {
+				t->last = i;
+				return i;
+			}
+			if (i == t->last)
+				return -1;
+		}
+		if (t->last == HEAD)
+			break;
+		i = HEAD;
+	}
+	return -1;
+}
+
+/* Pass after pass, cw one step lower in each, until one has looked at all for weight >= 1. */
+static int twin_wrr(struct twin *t)
+{
+	int i = t->last, first = t->last, stop = -2;
+	bool restarted = false, last_pass = false;
+
+	if (!t->mw)
+		return -1;
+	for (;;) {
+		while (++i < t->num) {
+			if (!t->list[i].over && t->list[i].weight >= t->cw) {
+				t->last = i;
+				return i;
+			}
+			if (i == stop) {
+				t->last = i;
+				return -1;
+			}
+		}
+		i = HEAD;
+		t->cw -= t->di;
+		if (t->cw <= 0) {
+			t->cw = t->mw;
+			if (last_pass || first == HEAD) {
+				t->last = HEAD;
+				return -1;
+			}
+			restarted = true;
+		}
+		last_pass = t->cw <= t->di;
+		if (last_pass && restarted && first != HEAD)
+			stop = first;
+	}
+}
+
+static int64_t overhead(const struct twin_dest *d)
+{
+	return 257LL * d->active + d->inactive;
+}
+
+static int twin_least(struct twin *t, bool weighted)
+{
+	int best = -1;
+
+	for (int i = 0; i < t->num; i++) {
+		const struct twin_dest *d = &t->list[i], *b = &t->list[best < 0 ? 0 : best];
+
+		if (!usable(d))
+			continue;
+		if (best < 0 || overhead(b) * (weighted ? d->weight : 1) >
+					overhead(d) * (weighted ? b->weight : 1))
+			best = i;
+	}
+	return best;
+}
+
+static void twin_wrr_measure(struct twin *t)
+{
+	int max = 0;
+
+	t->di = 0;
+	for (int i = 0; i < t->num; i++) {
+		int w = t->list[i].weight, g = t->di;
+
+		if (w <= 0)
+			continue;
+		max = w > max ? w : max;
+		for (t->di = w; g && (w % t->di || g % t->di);)
+			t->di--;
+	}
+	t->di = t->di ? t->di : 1;
+	t->mw = max - (t->di - 1);
+}
+
+/* The list changed; rr's own care for its pointer is in the operations. */
+static void twin_changed(struct world *w)
+{
+	struct twin *t = &w->t;
+
+	if (w->svc.sched != BPVS_SCHED_WRR)
+		return;
+	t->last = HEAD;
+	twin_wrr_measure(t);
+	if (t->cw > t->mw || !t->cw)
+		t->cw = t->mw;
+	else if (t->di > 1)
+		t->cw = t->cw / t->di * t->di + 1;
+}
+
+static void twin_start(struct world *w)
+{
+	w->t.last = HEAD;
+	if (w->svc.sched != BPVS_SCHED_WRR)
+		return;
+	twin_wrr_measure(&w->t);
+	w->t.cw = w->t.mw;
+}
+
+/* ---- operations ---- */
+
+static struct bpvs_dest_info dest_info(int key, int weight)
+{
+	return (struct bpvs_dest_info){
+		.addr = fake_v4(10, 1, 0, (unsigned int)key + 1),
+		.port = htons(80),
+		.af = BPVS_V4,
+		.fwd = BPVS_FWD_DROUTE,
+		.weight = weight,
+	};
+}
+
+static int twin_find(const struct twin *t, int key)
+{
+	for (int i = 0; i < t->num; i++)
+		if (t->list[i].key == key)
+			return i;
+	return -1;
+}
+
+static struct bpvs_svc *svc_of(const struct world *w)
+{
+	return &w->in->svcs[w->svc_id];
+}
+
+static int rnd_weight(const struct world *w)
+{
+	return rnd(5) ? (int)rnd((unsigned int)w->most_weight) + (rnd(3) ? 1 : 0) : 0;
+}
+
+static void op_add(struct world *w, int key)
+{
+	struct bpvs_dest_info info = dest_info(key, rnd_weight(w));
+	struct twin *t = &w->t;
+
+	assert_int_equal(bpvs_dest_add(w->in, &w->svc.key, &info), 0);
+	memmove(t->list + 1, t->list, (size_t)t->num++ * sizeof(t->list[0]));
+	t->list[0] = (struct twin_dest){ .key = key, .weight = info.weight };
+	t->list[0].id = w->in->lists[bpvs_list_off(svc_of(w)->list) + (__u32)t->num - 1].dest;
+	if (t->last != HEAD)
+		t->last++;
+	twin_changed(w);
+}
+
+static void op_del(struct world *w, int i)
+{
+	struct twin *t = &w->t;
+	struct bpvs_dest_info info = dest_info(t->list[i].key, 0);
+
+	assert_int_equal(bpvs_dest_del(w->in, &w->svc.key, &info.addr, info.port), 0);
+	memmove(t->list + i, t->list + i + 1, (size_t)(--t->num - i) * sizeof(t->list[0]));
+	/* The one before it takes over; before the first that is the head. */
+	if (t->last >= i)
+		t->last--;
+	twin_changed(w);
+}
+
+static void op_edit(struct world *w, int i)
+{
+	struct bpvs_dest_info info = dest_info(w->t.list[i].key, rnd_weight(w));
+
+	assert_int_equal(bpvs_dest_edit(w->in, &w->svc.key, &info), 0);
+	w->t.list[i].weight = info.weight;
+	twin_changed(w);
+}
+
+static void op_load(struct world *w, int i)
+{
+	struct twin_dest *d = &w->t.list[i];
+
+	d->active = rnd(3) ? (int)rnd(6) : 0;
+	d->inactive = rnd(3) ? (int)rnd(600) : 0;
+	d->over = !rnd(3);
+}
+
+static void op_change(struct world *w)
+{
+	int key = (int)rnd(MOST), i = twin_find(&w->t, key);
+
+	/* Now and then nobody is left to choose. */
+	for (int all = rnd(80) ? MOST : 0; all < w->t.num; all++)
+		w->t.list[all].over = true;
+	if (i < 0)
+		op_add(w, key);
+	else if (!rnd(3))
+		op_del(w, i);
+	else if (rnd(2))
+		op_edit(w, i);
+	else
+		op_load(w, i);
+}
+
+/* ---- a packet ---- */
+
+static int twin_schedule(struct world *w)
+{
+	switch (w->svc.sched) {
+	case BPVS_SCHED_RR:
+		return twin_rr(&w->t);
+	case BPVS_SCHED_WRR:
+		return twin_wrr(&w->t);
+	case BPVS_SCHED_LC:
+		return twin_least(&w->t, false);
+	default:
+		return twin_least(&w->t, true);
+	}
+}
+
+static __u32 schedule(struct world *w)
+{
+	static const struct bpvs_flow flow;
+	struct bpvs_svc *svc = svc_of(w);
+
+	for (int i = 0; i < w->t.num; i++) {
+		struct bpvs_dest *d = &w->in->dests[w->t.list[i].id];
+
+		d->active = w->t.list[i].active;
+		d->inactive = w->t.list[i].inactive;
+		d->overload = w->t.list[i].over;
+	}
+	switch (svc->sched) {
+#define BPVS_SCHED(id, name)                                                                       \
+	case BPVS_SCHED_##id:                                                                      \
+		return (__u32)bpvs_sched_##name(svc, &flow);
+#include <bpvs/sched.def>
+#undef BPVS_SCHED
+	}
+	return 0;
+}
+
+static void op_packet(struct world *w)
+{
+	int want = twin_schedule(w);
+	__u32 got = schedule(w);
+	__u64 state = svc_of(w)->sched_state;
+	struct twin *t = &w->t;
+
+	assert_int_equal(got, want < 0 ? 0 : t->list[want].id);
+	want < 0 ? w->none++ : w->chosen++;
+	if (w->svc.sched == BPVS_SCHED_RR || w->svc.sched == BPVS_SCHED_WRR)
+		assert_int_equal((__u32)state, t->last == HEAD ? 0 : t->num - t->last);
+	if (w->svc.sched == BPVS_SCHED_WRR)
+		assert_int_equal((__s32)(state >> 32), t->cw);
+}
+
+static void run(__u32 sched, int most_weight)
+{
+	struct world w = { .in = fake_new((struct fake_size){ 4, 64, 512, 0 }),
+			   .most_weight = most_weight };
+
+	w.svc = (struct bpvs_svc_info){
+		.key = { .addr = fake_v4(10, 0, 0, 1), .port = htons(80), .proto = IPPROTO_TCP,
+			 .af = BPVS_V4 },
+		.sched = sched,
+		.netmask = 0xffffffff,
+	};
+	bpvs_lists = (struct host_map){ w.in->lists, sizeof(*w.in->lists), 512 };
+	bpvs_dests = (struct host_map){ w.in->dests, sizeof(*w.in->dests), 64 };
+	assert_int_equal(bpvs_svc_add(w.in, &w.svc), 0);
+	w.svc_id = fake_map_find(w.in, &w.svc.key);
+	twin_start(&w);
+	for (int i = 0; i < 40000; i++) {
+		if (!rnd(12))
+			op_change(&w);
+		op_packet(&w);
+	}
+	assert_true(w.chosen > 1000 && w.none > 10);
+	fake_free(w.in);
+}
+
+static void test_rr(void **state)
+{
+	(void)state;
+	run(BPVS_SCHED_RR, 3);
+}
+
+static void test_wrr(void **state)
+{
+	(void)state;
+	for (int most = 1; most < 70; most += 1 + most / 2)
+		run(BPVS_SCHED_WRR, most);
+}
+
+static void test_lc(void **state)
+{
+	(void)state;
+	run(BPVS_SCHED_LC, 4);
+}
+
+static void test_wlc(void **state)
+{
+	(void)state;
+	run(BPVS_SCHED_WLC, 4);
+	run(BPVS_SCHED_WLC, 65535);
+}
+
+/* More destinations than a scheduler's walk takes in one piece; all but the last full. */
+static void test_long_list(void **state)
+{
+	struct bpvs_svc svc = { .wrr_step = 1, .wrr_max = 1 };
+	struct bpvs_list_entry lists[1000];
+	struct bpvs_dest *dests = calloc(1001, sizeof(*dests));
+	static const struct bpvs_flow flow;
+
+	(void)state;
+	bpvs_lists = (struct host_map){ lists, sizeof(lists[0]), 1000 };
+	bpvs_dests = (struct host_map){ dests, sizeof(*dests), 1001 };
+	svc.list = 1000ULL << 32;
+	for (__u32 i = 0; i < 1000; i++) {
+		lists[i] = (struct bpvs_list_entry){ .dest = i + 1, .weight = 1 };
+		dests[i + 1].active = i ? 2 : 1;
+		dests[i + 1].overload = i != 0;
+	}
+	assert_int_equal(bpvs_sched_rr(&svc, &flow), 1);
+	svc.sched_state = 1ULL << 32;
+	assert_int_equal(bpvs_sched_wrr(&svc, &flow), 1);
+	for (__u32 i = 0; i < 1000; i++)
+		dests[i + 1].overload = 0;
+	assert_int_equal(bpvs_sched_lc(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_wlc(&svc, &flow), 1);
+	free(dests);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rr),  cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),  cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_long_list),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
