@@ -17,3 +17,7 @@ static enum bpvs_verdict fragment(struct bpvs_flow *f);
 
 /* What LATER_ICMP and LATER_ANSWER stand for. */
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
+
+/* emit(), from where the hook's verifier budget allows it. */
+static int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
+		    const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply);

@@ -4,6 +4,7 @@
 #include "parse.h"
 #include "answer_tc.h"
 #include "pipeline.h"
+#include "emit_tc.h"
 #include "icmp_tc.h"
 
 SEC("tc")

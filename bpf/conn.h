@@ -143,27 +143,8 @@ static __always_inline bool word_same_gen(__u64 a, __u64 b)
 	return !((a ^ b) & BPVS_WORD_GEN_MASK);
 }
 
-/*
- * The sweep passes over a block until the first of its connections may expire. It says "never"
- * there, then reads the slots, then says when; so whoever has published a word that expires earlier
- * than any before either meets "never" here and lowers it, or was seen. A later expiry needs no
- * word: the sweep comes, finds it so, and goes. Lowering races with lowering, so it is a swap; a
- * swap that fails too often gives way to "at once", which is never wrong.
- */
-static __always_inline void due_lower(__u32 block, __u32 expiry)
-{
-	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), old;
-	int tries;
-
-	if (!due)
-		return;
-	for (tries = 0; tries < 4; tries++) {
-		old = READ_ONCE(*due);
-		if (!old || (__s32)(old - expiry) <= 0 || cas32(due, old, expiry) == old)
-			return;
-	}
-	WRITE_ONCE(*due, 0);
-}
+/* The sweep has to look at the slot's block when its clock is `expiry`. */
+int bpvs_due_lower(__u32 block, __u32 expiry);
 
 static __always_inline __u32 word_expiry(__u64 word)
 {

@@ -5,38 +5,15 @@
 #include "maps.h"
 #include <bpvs/dest.h>
 
-/*
- * Between the thresholds the flag keeps its value, so that a server does not flap. Whoever moves a
- * counter calls this after. Who changes the flag looks at the counters again: held up between the
- * two, it could leave a server without connections marked as overloaded, and as none would come any
- * more, for ever.
- */
-static __always_inline void dest_overload(struct bpvs_dest *d)
-{
-	__u32 upper = READ_ONCE(d->u_threshold), lower, is, want;
-	__s32 total;
-	int tries;
-
-	if (likely(!upper))
-		return;
-	lower = READ_ONCE(d->l_threshold);
-	if (!lower)
-		lower = upper - upper / 4;
-	for (tries = 0; tries < 4; tries++) {
-		total = READ_ONCE(d->active) + READ_ONCE(d->inactive);
-		is = READ_ONCE(d->overload);
-		want = total >= (__s32)upper ? 1 : total < (__s32)lower ? 0 : is;
-		if (want == is)
-			return;
-		/* Orders the store before the look at the counters. */
-		is = xchg32(&d->overload, want);
-	}
-}
+/* Set or clear the destination's overload flag by its counters. */
+int bpvs_overload(struct bpvs_dest *d);
 
 static __always_inline void dest_count(struct bpvs_dest *d, bool active, __s32 by)
 {
 	fetch_add(active ? &d->active : &d->inactive, by);
-	dest_overload(d);
+	/* Whoever moves a counter. */
+	if (unlikely(READ_ONCE(d->u_threshold)))
+		bpvs_overload(d);
 }
 
 /* A connection turned active or inactive. */

@@ -157,8 +157,7 @@ static __always_inline bool conn_started(struct conn_hit *hit)
 }
 
 /* Towards the virtual service. */
-static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass,
-				   int *act)
+static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass)
 {
 	struct bpvs_dest *d;
 	struct conn_key k;
@@ -177,12 +176,11 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 		return v;
 	if (unlikely(gone))
 		return conn_start(f, &k);
-	return xmit_in(pkt, f, &hit, d, now, act);
+	return xmit_in(pkt, f, &hit, d, now);
 }
 
 /* Back from a real server, by NAT. */
-static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass,
-				 int *act)
+static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass)
 {
 	struct conn_key k;
 	struct conn_hit hit;
@@ -197,7 +195,7 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	d = dest_get(hit.dest);
 	if (!d)
 		return BPVS_BUG_MAP;
-	return xmit_out(pkt, f, &hit, d, now, act);
+	return xmit_out(pkt, f, &hit, d, now);
 }
 
 /* Which packets concern us at all, as cheaply as can be told. */
@@ -216,7 +214,7 @@ static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_fl
 }
 
 /* The walk, for one family: `af` is a constant where this is inlined, and half of it folds away. */
-static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __u32 pass, int *act)
+static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __u32 pass)
 {
 	bool vip = false, rip = false;
 	__u32 now;
@@ -246,8 +244,8 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 			return v;
 	}
 	if (vip && pass != PASS_REPLY)
-		return request(pkt, f, now, pass, act);
-	return reply(pkt, f, now, pass, act);
+		return request(pkt, f, now, pass);
+	return reply(pkt, f, now, pass);
 }
 
 /*
@@ -257,9 +255,9 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 {
 	struct bpvs_flow local, *f = pkt_flow(&local);
-	int act = 0, v;
 	__be16 proto;
 	pkt_t pkt;
+	int v;
 
 	if (!f)
 		return BPVS_BUG_MAP;
@@ -267,8 +265,8 @@ static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 	pkt_open(&pkt, ctx);
 	v = parse_link(&pkt, f, &proto);
 	if (v == BPVS_GO_ON)
-		v = pipeline(&pkt, f, af, pass, &act);
-	return act << 16 | v;
+		v = pipeline(&pkt, f, af, pass);
+	return v;
 }
 
 /* Global, so that the verifier looks at each once, not for each way of getting here. */

@@ -45,9 +45,9 @@ static __always_inline bool may_start(const struct bpvs_flow *f)
 
 /*
  * The table is, or lately was, full: for so long (s) the hash of the client endpoint schedules in
- * the scheduler's place, connection or not. Some packets of a flow may find no room and others some,
- * and all have to go to one real server; and a flow that has no connection is still known by its
- * packets without SYN.
+ * the scheduler's place, connection or not. Some packets of a flow may find no room and others
+ * some, and all have to go to one real server; and a flow that has no connection is still known by
+ * its packets without SYN.
  */
 static __always_inline void table_full_set(__u32 now)
 {

@@ -2,8 +2,8 @@
 /*
  * The connection table (include/bpvs/conn.h tells its layout and the meaning of the word).
  *
- * Reading: hop word of the home, then each slot it names: word VALID, key, not expired, copy what is
- * needed, word again with the same generation. Only the copy is used afterwards.
+ * Reading: hop word of the home, then each slot it names: word VALID, key, not expired, copy what
+ * is needed, word again with the same generation. Only the copy is used afterwards.
  *
  * Every transition is a compare-and-swap of the whole word. On x86 stores are not reordered with
  * stores nor loads with loads, so compiler barriers suffice between the fields and the word; the
@@ -18,6 +18,62 @@
 #define SPILL_OF_A_HOME 64
 
 #define EEXIST 17
+
+/*
+ * Between the thresholds the flag keeps its value, so that a server does not flap. Whoever moves a
+ * counter calls this after. Who changes the flag looks at the counters again: held up between the
+ * two, it could leave a server without connections marked as overloaded, and as none would come any
+ * more, for ever.
+ */
+__noinline int bpvs_overload(struct bpvs_dest *d)
+{
+	__u32 upper, lower, is, want;
+	__s32 total;
+	int tries;
+
+	if (!d)
+		return 0;
+	upper = READ_ONCE(d->u_threshold);
+	if (!upper)
+		return 0;
+	lower = READ_ONCE(d->l_threshold);
+	if (!lower)
+		lower = upper - upper / 4;
+	for (tries = 0; tries < 4; tries++) {
+		total = READ_ONCE(d->active) + READ_ONCE(d->inactive);
+		is = READ_ONCE(d->overload);
+		want = total >= (__s32)upper ? 1 : total < (__s32)lower ? 0 : is;
+		if (want == is)
+			break;
+		/* Orders the store before the look at the counters. */
+		if (xchg32(&d->overload, want) == want)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * The sweep passes over a block until the first of its connections may expire. It says "never"
+ * there, then reads the slots, then says when; so whoever has published a word that expires earlier
+ * than any before either meets "never" here and lowers it, or was seen. A later expiry needs no
+ * word: the sweep comes, finds it so, and goes. Lowering races with lowering, so it is a swap; a
+ * swap that fails too often gives way to "at once", which is never wrong.
+ */
+__noinline int bpvs_due_lower(__u32 block, __u32 expiry)
+{
+	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), old;
+	int tries;
+
+	if (!due)
+		return 0;
+	for (tries = 0; tries < 4; tries++) {
+		old = READ_ONCE(*due);
+		if (!old || (__s32)(old - expiry) <= 0 || cas32(due, old, expiry) == old)
+			return 0;
+	}
+	WRITE_ONCE(*due, 0);
+	return 0;
+}
 
 /* Is the flow's connection in this slot? */
 __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hit *ret)
@@ -105,8 +161,8 @@ static __always_inline void spill_drop(const struct bpvs_spill_key *s, __u32 idx
 }
 
 /*
- * Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. What the atomics
- * return is used, so that on every CPU they are done before the slot is let go.
+ * Take a slot's entry out of the indexes that lead to it. The slot is BUSY and ours. What the
+ * atomics return is used, so that on every CPU they are done before the slot is let go.
  */
 static __always_inline void conn_unlink(__u32 idx, const struct bpvs_conn *c)
 {
@@ -218,13 +274,13 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 }
 
 /*
- * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired and
- * we end it: if that fails, somebody found it alive and it wins. Of two that are tentative the lower
- * index wins: a higher one we abort, and if that fails it has become valid and wins. Its owner
- * cleans up when its own last step fails.
+ * Does the entry at `idx`, seen beside ours at `mine`, win? A valid one does, unless it expired
+ * and we end it: if that fails, somebody found it alive and it wins. Of two that are tentative the
+ * lower index wins: a higher one we abort, and if that fails it has become valid and wins. Its
+ * owner cleans up when its own last step fails.
  *
- * A slot that changes owners meanwhile may be taken for a rival that it is not: then we lose and try
- * again. It is never missed: a new owner of the slot sets its bit after ours, and finds us.
+ * A slot that changes owners meanwhile may be taken for a rival that it is not: then we lose and
+ * try again. It is never missed: a new owner of the slot sets its bit after ours, and finds us.
  */
 __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 {
@@ -280,7 +336,7 @@ static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 
 
 	if (!lost && cas64(&c->word, word, valid) == word) {
 		count(BPVS_EV_CONN_NEW);
-		due_lower(idx / BPVS_BLOCK, word_expiry(valid));
+		bpvs_due_lower(idx / BPVS_BLOCK, word_expiry(valid));
 		ret->idx = idx;
 		ret->word = valid;
 		return CONN_INSERTED;

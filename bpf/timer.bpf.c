@@ -10,8 +10,8 @@
 #define SECOND_NS   1000000000ULL
 #define EST_NS	    (2 * SECOND_NS)
 /*
- * A pass over the table takes a second, unless so many connections expire that a slice of it does not
- * end in time: then the ticks follow each other more quickly.
+ * A pass over the table takes a second, unless so many connections expire that a slice of it does
+ * not end in time: then the ticks follow each other more quickly.
  */
 #define TICKS_A_PASS 250
 #define SLICE_NS     180000ULL
@@ -39,7 +39,7 @@ struct sweep {
 	__u32 now;
 };
 
-/* End what has expired in a block and note when the next one may; see due_lower(). */
+/* End what has expired in a block and note when the next one may; see bpvs_due_lower(). */
 __noinline int bpvs_sweep_block(__u32 block, __u32 now)
 {
 	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), next = now + NEVER, i;
@@ -62,7 +62,7 @@ __noinline int bpvs_sweep_block(__u32 block, __u32 now)
 		if ((__s32)(word_expiry(word) - next) < 0)
 			next = word_expiry(word);
 	}
-	due_lower(block, next);
+	bpvs_due_lower(block, next);
 	return 0;
 }
 
@@ -186,8 +186,8 @@ static long est_one(__u32 i, void *arg)
 }
 
 /*
- * A round of 2 s walks all ids that were ever used evenly, so that each is visited every 2 s whatever
- * a tick takes. Ids first used meanwhile wait for the next round.
+ * A round of 2 s walks all ids that were ever used evenly, so that each is visited every 2 s
+ * whatever a tick takes. Ids first used meanwhile wait for the next round.
  */
 static __always_inline void estimates(__u64 now_ns)
 {

@@ -4,8 +4,8 @@
  * replies by them while the connection table is full: to the id of the destination, or to 0 when
  * several services have it and a reply cannot tell whose it is.
  *
- * The keys follow from the arrays. A tool that was killed in the middle of a change may have left one
- * wrong; BPVS_TOOL_CHANGING tells the next, which makes them all anew.
+ * The keys follow from the arrays. A tool that was killed in the middle of a change may have left
+ * one wrong; BPVS_TOOL_CHANGING tells the next, which makes them all anew.
  */
 #include <netinet/in.h>
 #include <string.h>

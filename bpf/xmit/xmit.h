@@ -40,16 +40,45 @@ static __always_inline enum bpvs_verdict refused(const struct bpvs_flow *f, __u3
 	return may_cut(f, tunnel) ? BPVS_FRAG_DROP : BPVS_TOO_BIG;
 }
 
-static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f,
-						 const struct conn_hit *hit, struct bpvs_dest *d,
-						 __u32 now, int *act)
+/* The verdict of what was sent, with the hook's code for it in the upper half. */
+static __always_inline int sent(int act, enum bpvs_verdict v)
 {
-	struct bpvs_hop hop;
+	return act < 0 ? BPVS_WRITE : act << 16 | (int)v;
+}
+
+/* Rewrite and send. XDP has wrapped what goes into a tunnel already. */
+static __always_inline int emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
+				const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply)
+{
+	__u32 fwd = hit->flags & BPVS_CONN_FWD;
+	enum bpvs_verdict v = BPVS_GO_ON;
+	bool v6 = pkt->af == BPVS_V6;
+
+	if (reply || fwd == BPVS_FWD_MASQ) {
+		v = nat_rewrite(pkt, f, hit, reply);
+		if (v != BPVS_GO_ON)
+			return v;
+		return sent(pkt_send(pkt, f, hop, v6), reply ? BPVS_NAT_OUT : BPVS_NAT_IN);
+	}
+	if (fwd != BPVS_FWD_TUNNEL) {
+		ttl_down(pkt);
+		return sent(pkt_send(pkt, f, hop, v6), BPVS_DR);
+	}
+	if (PKT_COMPLETE)
+		v = tun_wrap(pkt, f, d);
+	if (v != BPVS_GO_ON)
+		return v;
+	return sent(pkt_send(pkt, f, hop, d->af == BPVS_V6), BPVS_TUN);
+}
+
+static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
+				   struct bpvs_dest *d, __u32 now)
+{
 	__u32 fwd = hit->flags & BPVS_CONN_FWD, mtu;
 	bool tunnel = fwd == BPVS_FWD_TUNNEL;
 	struct hop_query q = { .to = &d->addr, .v6 = d->af == BPVS_V6 };
 	enum bpvs_verdict v = BPVS_GO_ON, no;
-	bool v6 = f->af == BPVS_V6;
+	struct bpvs_hop hop;
 
 	hop.mtu = 0;
 	hop.resolve = false;
@@ -80,29 +109,15 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f,
 		return v;
 	if (no != BPVS_GO_ON)
 		return answer_refused(f, no, &f->daddr, mtu);
-	if (fwd == BPVS_FWD_MASQ)
-		v = nat_rewrite(pkt, f, hit, false);
-	else if (!tunnel)
-		ttl_down(pkt);
-	else if (PKT_COMPLETE)
-		v = tun_wrap(pkt, f, d);
-	if (v != BPVS_GO_ON)
-		return v;
-	if (tunnel)
-		v6 = d->af == BPVS_V6;
-	*act = pkt_send(pkt, f, &hop, v6);
-	if (*act < 0)
-		return BPVS_WRITE;
-	return fwd == BPVS_FWD_MASQ ? BPVS_NAT_IN : tunnel ? BPVS_TUN : BPVS_DR;
+	return pkt_emit(pkt, f, hit, d, &hop, false);
 }
 
-static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f,
-						  const struct conn_hit *hit, struct bpvs_dest *d,
-						  __u32 now, int *act)
+static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
+				    struct bpvs_dest *d, __u32 now)
 {
-	struct bpvs_hop hop;
 	struct hop_query q = { .to = &f->daddr, .from = &hit->to, .v6 = f->af == BPVS_V6 };
 	enum bpvs_verdict v, no;
+	struct bpvs_hop hop;
 
 	v = hop_client(pkt, hit, &q, now, &hop);
 	if (!PKT_COMPLETE && v != BPVS_GO_ON)
@@ -121,9 +136,5 @@ static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f,
 		return v;
 	if (no != BPVS_GO_ON)
 		return answer_refused(f, no, &hit->to, hop.mtu);
-	v = nat_rewrite(pkt, f, hit, true);
-	if (v != BPVS_GO_ON)
-		return v;
-	*act = pkt_send(pkt, f, &hop, f->af == BPVS_V6);
-	return *act < 0 ? BPVS_WRITE : BPVS_NAT_OUT;
+	return pkt_emit(pkt, f, hit, d, &hop, true);
 }

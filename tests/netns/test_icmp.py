@@ -76,9 +76,9 @@ class Sink:
         self.thread.join()
 
 
-def upload(world, family, port, host):
+def upload(world, family, port, host, rport=None):
     content = os.urandom(1_000_000)
-    sink = Sink(host, family, port)
+    sink = Sink(host, family, rport or port)
     try:
         with world.client.socket(AF[family], socket.SOCK_STREAM) as sock:
             sock.settimeout(10)
@@ -114,7 +114,7 @@ def test_path_to_the_client_is_small(world, family):
     blob = os.urandom(1_000_000)
     (world.dir / "blob").write_bytes(blob)
     client = address("home", "10", family)
-    port = world.service(family, "nat", ["rs1"], port=80)
+    port = world.service(family, "nat", ["rs1"], rport=80)
     before = world.counters()
     try:
         with small_path(world.a, family, client, "eth0", 1400):
@@ -129,11 +129,11 @@ def test_path_to_the_client_is_small(world, family):
 @families
 def test_path_to_the_server_is_small(world, family):
     """NAT: a router behind the director complains about requests; the client hears it of the VIP."""
-    port = world.service(family, "nat", ["far"])
+    port = world.service(family, "nat", ["far"], rport=9001)
     before = world.counters()
     try:
         with small_path(world.c, family, world.rip("far", family), "eth1", 1400):
-            upload(world, family, port, world.far)
+            upload(world, family, port, world.far, 9001)
         assert learned_mtu(world.client, family, VIP[family]) == 1400
         assert world.moved(before).get("icmp-out")
     finally:
@@ -201,7 +201,7 @@ def test_path_of_the_tunnel_is_small(world, family, outer):
 @methods
 @families
 def test_closed_port_on_the_server(world, family, method):
-    port = world.service(family, method, ["rs1"], kind="-u")
+    port = world.service(family, method, ["rs1"], kind="-u", rport=9)
     before = world.counters()
     try:
         with world.client.socket(AF[family], socket.SOCK_DGRAM) as sock:

@@ -2,11 +2,11 @@
 /*
  * hammer: hit this network namespace's instance from all CPUs and look whether its connection table
  * keeps its promises. The instance is the caller's; devices c0 (clients) and s0 (real servers) and
- * permanent neighbours as tests/prog/harness.py makes them. The result is one line of JSON; the exit
- * status is 1 when something was found wrong.
+ * permanent neighbours as tests/prog/harness.py makes them. The result is one line of JSON; the
+ *exit status is 1 when something was found wrong.
  *
- *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | idle CONNS |
- *	million CONNS
+ *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | idle
+ *CONNS | million CONNS
  */
 #include <getopt.h>
 #include <net/if.h>
@@ -62,7 +62,8 @@ static int run(struct hammer *h, bool churn, bool duels)
 	hammer_check_drained(h, 10000);
 	run_say("{\"ops\": %lu, \"judged\": %lu, \"unjudged\": %lu, ", h->ops, h->judged,
 		h->unjudged);
-	run_say("\"new\": %llu, \"rival\": %llu, \"spilled\": %llu, \"full\": %llu, \"wrong\": %lu}\n",
+	run_say("\"new\": %llu, \"rival\": %llu, \"spilled\": %llu, \"full\": %llu, \"wrong\": "
+		"%lu}\n",
 		hammer_counter(h, BPVS_EV_CONN_NEW), hammer_counter(h, BPVS_EV_CONN_RIVAL),
 		hammer_counter(h, BPVS_EV_CONN_SPILLED), hammer_counter(h, BPVS_EV_CONN_FULL),
 		h->wrong);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The hammer: the instance's own programs, run from threads on all CPUs over flows that overlap, and
- * the checks of what the connection table promises meanwhile and afterwards.
+ * The hammer: the instance's own programs, run from threads on all CPUs over flows that overlap,
+ * and the checks of what the connection table promises meanwhile and afterwards.
  */
 #pragma once
 
@@ -10,9 +10,9 @@
 #include "run.h"
 
 /*
- * Every service has endpoints that no other has: the virtual port is HAMMER_VPORT + number, the real
- * servers' HAMMER_RPORT + number (but for direct routing), so that a connection, listed or met in a
- * rewritten packet, that mixes two flows shows itself.
+ * Every service has endpoints that no other has: the virtual port is HAMMER_VPORT + number, the
+ * real servers' HAMMER_RPORT + number (but for direct routing), so that a connection, listed or met
+ * in a rewritten packet, that mixes two flows shows itself.
  */
 #define HAMMER_SVCS  5
 #define HAMMER_DESTS 3
@@ -62,7 +62,8 @@ __be16 hammer_dport(unsigned int svc);
 /* As conn_home() in bpf/conn.h. */
 __u32 hammer_home(const struct bpvs_instance *in, struct flow f);
 
-/* Build a request, or a reply of real server `real` (1 ...), and run it: XDP, then TC if XDP passes. */
+/* Build a request, or a reply of real server `real` (1 ...), and run it: XDP, then TC if XDP
+ * passes. */
 int hammer_request(struct hammer *h, struct run_packet *p, struct flow f, __u8 flags, bool tc);
 int hammer_reply(struct hammer *h, struct run_packet *p, struct flow f, unsigned int real,
 		 __u8 flags, bool tc);

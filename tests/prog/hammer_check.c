@@ -68,8 +68,10 @@ void hammer_check_flow(struct hammer *h, struct flow f)
 	}
 	if (hop >> 32 && n < 2) {
 		struct bpvs_svc_key svc = hammer_svc_key(f.svc);
-		struct bpvs_spill_key k = { .caddr = hammer_client(f), .peer = svc.addr,
-					    .cport = hammer_cport(f), .pport = svc.port,
+		struct bpvs_spill_key k = { .caddr = hammer_client(f),
+					    .peer = svc.addr,
+					    .cport = hammer_cport(f),
+					    .pport = svc.port,
 					    .proto = svc.proto };
 
 		if (!bpf_map_lookup_elem(in->fd_spill, &k, &idx[n]) && idx[n] < slots_of(in)) {
@@ -95,11 +97,11 @@ struct audit {
 	__u64 live, spilled, keys;
 };
 
-#define FAULT(a, ...)                                                                              \
-	do {                                                                                       \
-		(a)->faults++;                                                                     \
-		if ((a)->say)                                                                      \
-			hammer_wrong((a)->h, __VA_ARGS__);                                         \
+#define FAULT(a, ...)                                      \
+	do {                                               \
+		(a)->faults++;                             \
+		if ((a)->say)                              \
+			hammer_wrong((a)->h, __VA_ARGS__); \
 	} while (0)
 
 /* Virtual port, real port and destination have to be of one service. */
@@ -122,8 +124,11 @@ static void audit_spilled(struct audit *a, __u32 idx)
 	const struct bpvs_instance *in = a->h->in;
 	const struct bpvs_conn *c = &in->conns[idx];
 	const struct bpvs_conn6 *c6 = &in->conns6[idx];
-	struct bpvs_spill_key k = { .caddr = c6->caddr, .peer = c6->vaddr, .cport = c->cport,
-				    .pport = c->vport, .proto = c->proto };
+	struct bpvs_spill_key k = { .caddr = c6->caddr,
+				    .peer = c6->vaddr,
+				    .cport = c->cport,
+				    .pport = c->vport,
+				    .proto = c->proto };
 	__u32 at;
 
 	if (idx < first_spill(in))
@@ -355,8 +360,8 @@ static void plant_key(struct hammer *h, __u32 idx, bool undo)
 }
 
 static const struct plant plants[] = {
-	{ "a second entry", plant_twin },      { "a stray hop bit", plant_hop },
-	{ "a spill count", plant_spill_count },	{ "a destination's count", plant_count },
+	{ "a second entry", plant_twin },	{ "a stray hop bit", plant_hop },
+	{ "a spill count", plant_spill_count }, { "a destination's count", plant_count },
 	{ "foreign data", plant_foreign },	{ "a stuck slot", plant_stuck },
 	{ "a stray key", plant_key },
 };

@@ -34,8 +34,8 @@ static void opener(struct worker *w)
 }
 
 /*
- * Packets of other flows, while the crowd expires. With priority over the machine's other processes,
- * whose turns would be taken for stalls.
+ * Packets of other flows, while the crowd expires. With priority over the machine's other
+ * processes, whose turns would be taken for stalls.
  */
 static void passer(struct worker *w)
 {
@@ -168,7 +168,8 @@ static void full_flow(struct worker *w, struct flow f)
 			continue;
 		to = hammer_server(h, &w->p, f);
 		if (!to || (server && to != server))
-			hammer_wrong(h, "full: client %u, service %u: packet %zu went to %u, not %u",
+			hammer_wrong(h,
+				     "full: client %u, service %u: packet %zu went to %u, not %u",
 				     f.client, f.svc, i, to, server);
 		server = to;
 		if (!server || hammer_reply(h, &w->p, f, server, F_ACK, i & 1))
@@ -194,7 +195,8 @@ static void fuller(struct worker *w)
 int hammer_full(struct hammer *h, __u32 flows)
 {
 	__u32 room = h->in->ro->slots + BPVS_CONN_WINDOW + h->in->ro->spills;
-	/* Far more than there is room for, so that only some of the first meet a table with room. */
+	/* Far more than there is room for, so that only some of the first meet a table with room.
+	 */
 	struct crowd c = { .conns = room * 4 }, first = c;
 
 	hammer_timeouts(h, 3600 * h->in->ro->clock_hz);

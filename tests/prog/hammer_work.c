@@ -79,8 +79,8 @@ __u64 hammer_counter(struct hammer *h, unsigned int counter)
 
 static void churn(struct worker *w)
 {
-	static const __u8 flags[] = { F_SYN, F_SYN, F_SYN | F_ACK, F_ACK, F_ACK,
-				      F_FIN | F_ACK, F_RST };
+	static const __u8 flags[] = { F_SYN, F_SYN,	    F_SYN | F_ACK, F_ACK,
+				      F_ACK, F_FIN | F_ACK, F_RST };
 	__u32 clients = *(__u32 *)w->arg;
 	struct hammer *h = w->h;
 
@@ -153,7 +153,8 @@ static void judge(struct worker *w, struct duel *d, struct flow f)
 
 	/*
 	 * Held up for so long that the connection may have ended between the two packets; or at the
-	 * moment at which the table ran full: one packet got the scheduler's choice, one the hash's.
+	 * moment at which the table ran full: one packet got the scheduler's choice, one the
+	 * hash's.
 	 */
 	if (hammer_ns() - d->began > unit_ms * 3000000ULL || table_full(w->h) != d->full) {
 		w->h->unjudged++;
@@ -222,8 +223,10 @@ void hammer_duels(struct hammer *h, unsigned int ms)
 static bool spilled_alive(struct hammer *h, struct flow f, __u32 *ret_idx)
 {
 	struct bpvs_svc_key svc = hammer_svc_key(f.svc);
-	struct bpvs_spill_key k = { .caddr = hammer_client(f), .peer = svc.addr,
-				    .cport = hammer_cport(f), .pport = svc.port,
+	struct bpvs_spill_key k = { .caddr = hammer_client(f),
+				    .peer = svc.addr,
+				    .cport = hammer_cport(f),
+				    .pport = svc.port,
 				    .proto = svc.proto };
 
 	return !bpf_map_lookup_elem(h->in->fd_spill, &k, ret_idx);
@@ -250,8 +253,8 @@ static bool fill_home(struct hammer *h, struct run_packet *p, struct flow *ret)
 }
 
 /*
- * The window is full and stays so; the spilled entry has expired, and the sweep has not come by yet.
- * The flow must get a connection, not a stateless choice.
+ * The window is full and stays so; the spilled entry has expired, and the sweep has not come by
+ * yet. The flow must get a connection, not a stateless choice.
  */
 int hammer_reopen(struct hammer *h)
 {

@@ -303,8 +303,8 @@ static __u32 schedule(struct world *w)
 		d->overload = w->t.list[i].over;
 	}
 	switch (svc->sched) {
-#define BPVS_SCHED(id, name)                                                                       \
-	case BPVS_SCHED_##id:                                                                      \
+#define BPVS_SCHED(id, name)  \
+	case BPVS_SCHED_##id: \
 		return (__u32)bpvs_sched_##name(svc, &flow);
 #include <bpvs/sched.def>
 #undef BPVS_SCHED
@@ -333,7 +333,9 @@ static void run(__u32 sched, int most_weight)
 			   .most_weight = most_weight };
 
 	w.svc = (struct bpvs_svc_info){
-		.key = { .addr = fake_v4(10, 0, 0, 1), .port = htons(80), .proto = IPPROTO_TCP,
+		.key = { .addr = fake_v4(10, 0, 0, 1),
+			 .port = htons(80),
+			 .proto = IPPROTO_TCP,
 			 .af = BPVS_V4 },
 		.sched = sched,
 		.netmask = 0xffffffff,
@@ -408,8 +410,8 @@ static void test_long_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rr),  cmocka_unit_test(test_wrr),
-		cmocka_unit_test(test_lc),  cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_rr),	  cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),	  cmocka_unit_test(test_wlc),
 		cmocka_unit_test(test_long_list),
 	};
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TC can end in many more ways than XDP, so rewriting and sending is a function of its own that the
+ * verifier looks at once. It takes what it needs from the scratch memory.
+ */
+#pragma once
+
+#include "pipeline.h"
+
+static __always_inline int emit_family(ctx_t *ctx, struct conn_scratch *x, const struct bpvs_dest *d,
+				       __u8 af, bool reply)
+{
+	pkt_t pkt;
+
+	pkt_open(&pkt, ctx);
+	pkt.af = af;
+	pkt.net = pkt.data + (x->flow.l3 & 0xff);
+	pkt.trans = pkt.data + (x->flow.l4 & 0x3ff);
+	/* Implied by what follows, which clang sees and the verifier does not. */
+	if (pkt.data + ETH_HLEN > pkt.end)
+		return BPVS_WRITE;
+	if (pkt.net + (af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt.end)
+		return BPVS_WRITE;
+	return emit(&pkt, &x->flow, &x->hit, d, &x->hop, reply);
+}
+
+__noinline int HOOK(emit)(ctx_t *ctx, __u32 reply)
+{
+	struct conn_scratch *x = conn_scratch();
+	struct bpvs_dest *d;
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	d = dest_get(x->hit.dest);
+	if (!d)
+		return BPVS_BUG_MAP;
+	if (x->flow.af == BPVS_V4)
+		return reply ? emit_family(ctx, x, d, BPVS_V4, true) :
+			       emit_family(ctx, x, d, BPVS_V4, false);
+	return reply ? emit_family(ctx, x, d, BPVS_V6, true) : emit_family(ctx, x, d, BPVS_V6, false);
+}
+
+static __always_inline int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
+				    const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply)
+{
+	struct conn_scratch *x = conn_scratch();
+
+	(void)f, (void)d;
+	if (!x)
+		return BPVS_BUG_MAP;
+	x->hit = *hit;
+	x->hop = *hop;
+	return HOOK(emit)(pkt->ctx, reply);
+}
