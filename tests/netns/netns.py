@@ -7,6 +7,9 @@ import socket
 import subprocess
 import time
 
+# How many times longer than on a plain host things may take; an emulated machine is set to more.
+PATIENCE = float(os.environ.get("BPVS_PATIENCE", 1))
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 
@@ -14,7 +17,7 @@ CLONE_NEWNET = 0x40000000
 def run(*argv, check=True, timeout=30, **kwargs):
     """Run a command; its output is in the failure's message."""
     done = subprocess.run(
-        [str(a) for a in argv], capture_output=True, text=True, timeout=timeout, **kwargs
+        [str(a) for a in argv], capture_output=True, text=True, timeout=timeout * PATIENCE, **kwargs
     )
     if check:
         assert done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
