@@ -2,6 +2,7 @@
 /* Pieces of a listing. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A number in nine columns or more: a blank and the number, or one shortened to fit. Static. */

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # What makes the director of the DR lab. DIP is the address of eth0, VIP becomes its alias eth0:0.
 
 sysctl -w net.ipv4.ip_forward=1

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # What makes the director of the NAT lab. VIP is the address of eth0, DIP that of eth1.
 
 # packets pass from one side to the other
