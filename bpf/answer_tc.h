@@ -117,10 +117,12 @@ static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
 	return 0;
 }
 
-static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f, const struct icmp_answer *a)
+static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f,
+				  const struct icmp_answer *a)
 {
 	bool v6 = f->af == BPVS_V6;
-	__u32 outer = (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct icmp_header);
+	__u32 outer =
+		(v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct icmp_header);
 	__u32 most = v6 ? QUOTE_V6 : QUOTE_V4, quote = f->len < most ? f->len : most;
 	__u32 at = ETH_HLEN + outer - sizeof(struct icmp_header);
 	struct icmp_header *icmp;
@@ -135,7 +137,7 @@ static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f, const s
 	if (answer_headers(&pkt, f, a, quote, outer))
 		return -1;
 	sum = bpvs_sum(ctx, at, sizeof(*icmp) + quote,
-		      v6 ? answer_pseudo(f, a, sizeof(*icmp) + quote) : 0);
+		       v6 ? answer_pseudo(f, a, sizeof(*icmp) + quote) : 0);
 	if (sum < 0)
 		return -1;
 	pkt_open(&pkt, ctx);

@@ -20,12 +20,12 @@
  * Compare-and-swap, add and or on a word shared between CPUs. All return the old value, and their
  * callers use it, so that they order fully on arm64 too.
  */
-#define cas64(p, old, val)   __sync_val_compare_and_swap((p), (old), (val))
-#define cas32(p, old, val)   __sync_val_compare_and_swap((p), (old), (val))
-#define xchg32(p, v)	     __sync_lock_test_and_set((p), (v))
-#define fetch_add(p, v)	     __sync_fetch_and_add((p), (v))
-#define fetch_or64(p, v)     __sync_fetch_and_or((p), (v))
-#define fetch_and64(p, v)    __sync_fetch_and_and((p), (v))
+#define cas64(p, old, val) __sync_val_compare_and_swap((p), (old), (val))
+#define cas32(p, old, val) __sync_val_compare_and_swap((p), (old), (val))
+#define xchg32(p, v)	   __sync_lock_test_and_set((p), (v))
+#define fetch_add(p, v)	   __sync_fetch_and_add((p), (v))
+#define fetch_or64(p, v)   __sync_fetch_and_or((p), (v))
+#define fetch_and64(p, v)  __sync_fetch_and_and((p), (v))
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -11,8 +11,8 @@
 #include "maps.h"
 
 /*
- * One direction's view of a flow: the client endpoint finds the slot, the peer is compared. By value,
- * since global functions, which keep verification short, see no pointers in their arguments.
+ * One direction's view of a flow: the client endpoint finds the slot, the peer is compared. By
+ * value, since global functions, which keep verification short, see no pointers in their arguments.
  */
 struct conn_key {
 	struct bpvs_addr client;
@@ -59,10 +59,10 @@ struct icmp_answer {
 };
 
 /*
- * What the rarer stages work on. One packet at a time works on a CPU, so this is one a CPU: the stack
- * has 512 bytes for the whole chain of calls. And what is handed to a function by address has to be
- * in memory: on the common path nothing is, so flow, hit and next hop live in registers there, and
- * are copied here for the calls off that path.
+ * What the rarer stages work on. One packet at a time works on a CPU, so this is one a CPU: the
+ * stack has 512 bytes for the whole chain of calls. And what is handed to a function by address has
+ * to be in memory: on the common path nothing is, so flow, hit and next hop live in registers
+ * there, and are copied here for the calls off that path.
  */
 struct conn_scratch {
 	struct bpvs_flow flow; /* first: 6.1 knows no sum of an offset and what may be NULL */
@@ -91,13 +91,14 @@ static __always_inline struct conn_scratch *conn_scratch(void)
 }
 
 /*
- * A stage that needs much stack or code leaves the walk with one of these beyond the verdicts; run()
- * does it from a shallow stack, with what the walk put into struct conn_scratch.
+ * A stage that needs much stack or code leaves the walk with one of these beyond the verdicts;
+ * run() does it from a shallow stack, with what the walk put into struct conn_scratch.
  */
 enum later {
-	LATER_START = BPVS_COUNTERS, /* x->flow needs a connection: bpvs_schedule(), then walk again */
-	LATER_ICMP,		     /* x->flow is an ICMP error: icmp_error() */
-	LATER_ANSWER,		     /* x->answer is to be sent about x->flow; x->why is its verdict */
+	/* x->flow needs a connection: bpvs_schedule(), then walk again */
+	LATER_START = BPVS_COUNTERS,
+	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
+	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
 };
 
 enum conn_insert {

@@ -27,8 +27,8 @@ static __always_inline bool conn_matches(const struct bpvs_conn *c, __u32 idx,
 }
 
 /* Copy a matching slot; false when it changed meanwhile. */
-static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx, const struct conn_key *k,
-				      __u64 word, struct conn_hit *ret)
+static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx,
+				      const struct conn_key *k, __u64 word, struct conn_hit *ret)
 {
 	ret->idx = idx;
 	ret->dest = c->dest;
@@ -54,8 +54,8 @@ static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx, cons
 }
 
 /*
- * The entry that sits in its home, which most do: one cache line, no call, and all in registers when
- * inlined. False means no more than that bpvs_conn_find() has to look.
+ * The entry that sits in its home, which most do: one cache line, no call, and all in registers
+ * when inlined. False means no more than that bpvs_conn_find() has to look.
  */
 static __always_inline bool conn_find_home(const struct conn_key *k, struct conn_hit *ret)
 {

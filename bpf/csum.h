@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Incremental Internet checksums (RFC 1624). A "diff" is the sum of ~old and new, in 16-bit words. */
+/*
+ * Incremental Internet checksums (RFC 1624). A "diff" is the sum of ~old and new, in 16-bit words.
+ */
 #pragma once
 
 #include "base.h"
@@ -32,7 +34,8 @@ static __always_inline __u32 csum_diff32(__be32 old, __be32 new)
 	return csum_fold32((__u64)(__u32)~old + new);
 }
 
-static __always_inline __u32 csum_diff_addr(const struct bpvs_addr *old, const struct bpvs_addr *new)
+static __always_inline __u32 csum_diff_addr(const struct bpvs_addr *old,
+					    const struct bpvs_addr *new)
 {
 	__u64 sum = 0;
 	int i;

@@ -7,8 +7,8 @@
 
 #include "pipeline.h"
 
-static __always_inline int emit_family(ctx_t *ctx, struct conn_scratch *x, const struct bpvs_dest *d,
-				       __u8 af, bool reply)
+static __always_inline int emit_family(ctx_t *ctx, struct conn_scratch *x,
+				       const struct bpvs_dest *d, __u8 af, bool reply)
 {
 	pkt_t pkt;
 
@@ -35,13 +35,15 @@ __noinline int HOOK(emit)(ctx_t *ctx, __u32 reply)
 	if (!d)
 		return BPVS_BUG_MAP;
 	if (x->flow.af == BPVS_V4)
-		return reply ? emit_family(ctx, x, d, BPVS_V4, true) :
-			       emit_family(ctx, x, d, BPVS_V4, false);
-	return reply ? emit_family(ctx, x, d, BPVS_V6, true) : emit_family(ctx, x, d, BPVS_V6, false);
+		return reply ? emit_family(ctx, x, d, BPVS_V4, true)
+			     : emit_family(ctx, x, d, BPVS_V4, false);
+	return reply ? emit_family(ctx, x, d, BPVS_V6, true)
+		     : emit_family(ctx, x, d, BPVS_V6, false);
 }
 
 static __always_inline int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
-				    const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply)
+				    const struct bpvs_dest *d, const struct bpvs_hop *hop,
+				    bool reply)
 {
 	struct conn_scratch *x = conn_scratch();
 

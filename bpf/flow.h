@@ -45,8 +45,8 @@ struct bpvs_flow {
 };
 
 /*
- * Link addresses, as a 32 and a 16 bit word each: through the packed struct ethhdr the compiler would
- * go byte by byte. A frame starts at an even address; BPF asks no more of any access here.
+ * Link addresses, as a 32 and a 16 bit word each: through the packed struct ethhdr the compiler
+ * would go byte by byte. A frame starts at an even address; BPF asks no more of any access here.
  */
 static __always_inline void mac_write(void *to, __u64 mac)
 {

@@ -99,8 +99,8 @@ static __always_inline __u32 icmp_mtu(pkt_t *pkt, const struct bpvs_flow *f)
 }
 
 /*
- * A router on the way to a tunnel's end finds the outer packet (i->in) too large. Its MTU is kept in
- * the destination, and the client's next packet is answered accordingly (see room_in()).
+ * A router on the way to a tunnel's end finds the outer packet (i->in) too large. Its MTU is kept
+ * in the destination, and the client's next packet is answered accordingly (see room_in()).
  */
 static __always_inline int icmp_tunnel(pkt_t *pkt, struct conn_scratch *x, struct icmp_scratch *i,
 				       __u32 now)
@@ -111,7 +111,8 @@ static __always_inline int icmp_tunnel(pkt_t *pkt, struct conn_scratch *x, struc
 
 	if (!mtu)
 		return BPVS_ICMP_OTHER;
-	v = icmp_inner_ip(pkt, i->in.proto == IPPROTO_IPIP ? BPVS_V4 : BPVS_V6, i->in.l4, &i->client);
+	v = icmp_inner_ip(pkt, i->in.proto == IPPROTO_IPIP ? BPVS_V4 : BPVS_V6, i->in.l4,
+			  &i->client);
 	if (v == BPVS_GO_ON)
 		v = icmp_inner_ports(pkt, &i->client);
 	if (v != BPVS_GO_ON)
@@ -158,8 +159,8 @@ static __always_inline int icmp_nat_inner(pkt_t *pkt, const struct bpvs_flow *in
 }
 
 /*
- * ICMP's checksum covers the inner packet: the port shows in it; an IPv4 address does not, since the
- * inner header checksum balances it; IPv6 has none, and a pseudo header with the outer address.
+ * ICMP's checksum covers the inner packet: the port shows in it; an IPv4 address does not, since
+ * the inner header checksum balances it; IPv6 has none, and a pseudo header with the outer address.
  */
 static __noinline enum bpvs_verdict icmp_nat(ctx_t *ctx, const struct bpvs_flow *f,
 					     const struct bpvs_flow *in, const struct conn_hit *hit,
@@ -283,7 +284,10 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	v = icmp_inner_ports(pkt, in);
 	if (v != BPVS_GO_ON)
 		return v;
-	/* The inner packet went to the client when it is a reply: then it keys as a reply of the VIP. */
+	/*
+	 * The inner packet went to the client when it is a reply: then it keys as a reply of the
+	 * VIP.
+	 */
 	key_reply(&x->n.key, in, now);
 	x->n.key.reply = 0;
 	if (bpvs_conn_find(&x->n.key, &x->hit))

@@ -27,9 +27,9 @@ BPVS_ARRAY(bpvs_dests, struct bpvs_dest, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_lists, struct bpvs_list_entry, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_rates, struct bpvs_rate, BPF_F_MMAPABLE);
 /*
- * Counters, one set a CPU one after the other: element cpu * set + index. A plain array, because look
- * ups in it are inlined by every kernel, those in per-CPU arrays since 6.10 only; and the tools read
- * it without a system call.
+ * Counters, one set a CPU one after the other: element cpu * set + index. A plain array, because
+ * look ups in it are inlined by every kernel, those in per-CPU arrays since 6.10 only; and the
+ * tools read it without a system call.
  */
 BPVS_ARRAY(bpvs_stats, struct bpvs_stats, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_counters, __u64, BPF_F_MMAPABLE);

@@ -146,9 +146,9 @@ static __noinline enum bpvs_verdict hop_lookup(ctx_t *ctx, struct conn_scratch *
 }
 
 /*
- * What a look-up's outcome means in this hook. TC asks the kernel's neighbour table in any case when
- * it has looked, which confirms the entry (see HOP_EPOCH_BITS) or makes one. XDP hands up what has
- * no neighbour or no route.
+ * What a look-up's outcome means in this hook. TC asks the kernel's neighbour table in any case
+ * when it has looked, which confirms the entry (see HOP_EPOCH_BITS) or makes one. XDP hands up what
+ * has no neighbour or no route.
  */
 static __always_inline enum bpvs_verdict hop_outcome(struct conn_scratch *x, enum bpvs_verdict v)
 {
@@ -162,7 +162,8 @@ static __always_inline enum bpvs_verdict hop_outcome(struct conn_scratch *x, enu
 
 /*
  * A next hop that is not in the cache, or too old: x->hop is what was there, and what is then.
- * Global, as is its like below, so that the verifier does not go through it for every caller's state.
+ * Global, as is its like below, so that the verifier does not go through it for every caller's
+ * state.
  */
 __noinline int HOOK(hop_refresh)(ctx_t *ctx, struct bpvs_nexthop *nh, struct conn_scratch *x,
 				 __u32 now, __u32 stale)
@@ -224,7 +225,8 @@ static __always_inline bool hop_same(const struct bpvs_nexthop *nh, const struct
 	       have.mtu == hop->mtu && have.lower == hop->lower;
 }
 
-static __always_inline __u32 nexthop_intern(const struct bpvs_hop *hop, __u32 now, bool *ret_confirm)
+static __always_inline __u32 nexthop_intern(const struct bpvs_hop *hop, __u32 now,
+					    bool *ret_confirm)
 {
 	__u32 hash = (__u32)(((hop->dst ^ hop->ifindex) * 0x9e3779b97f4a7c15ULL) >> 40), i, idx;
 

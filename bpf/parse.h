@@ -43,7 +43,8 @@ struct frag_header {
 	__be32 id;
 };
 
-static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow *f, __be16 *ret_proto)
+static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow *f,
+						    __be16 *ret_proto)
 {
 	struct ethhdr *eth = pkt->data;
 	struct vlan_tag *tag;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Passes every packet. veth takes frames that the other end sends by XDP_TX only if it has a
  * program itself: the labs' switch ports, which face a director with XDP, carry this one.

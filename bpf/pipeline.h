@@ -6,8 +6,8 @@
  *         -> next hop -> account -> state -> rewrite -> send
  *
  * A stage returns BPVS_GO_ON or the verdict that ends the walk. XDP decides that it cannot finish a
- * packet before anything is counted or changed, so that TC sees the packet as if XDP were not there;
- * only the connection may exist by then.
+ * packet before anything is counted or changed, so that TC sees the packet as if XDP were not
+ * there; only the connection may exist by then.
  *
  * Include after pkt_xdp.h or pkt_tc.h.
  */
@@ -199,8 +199,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 }
 
 /* Which packets concern us at all, as cheaply as can be told. */
-static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_flow *f, bool *ret_vip,
-						bool *ret_rip)
+static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_flow *f,
+						bool *ret_vip, bool *ret_rip)
 {
 	*ret_vip = filter_hit(bpvs_filter.vip, &f->daddr);
 	*ret_rip = filter_hit(bpvs_filter.rip, &f->saddr);
@@ -249,8 +249,8 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 }
 
 /*
- * One family's walk is a function of its own, with registers and stack of its own. Returns a verdict
- * or an enum later, and the hook's code for what was sent in the upper half.
+ * One family's walk is a function of its own, with registers and stack of its own. Returns a
+ * verdict or an enum later, and the hook's code for what was sent in the upper half.
  */
 static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 {

@@ -20,7 +20,7 @@ typedef struct {
 	void *data;
 	void *end;
 	void *net;
-	__u8 af;     /* a constant in each family's walk, and known as one */
+	__u8 af; /* a constant in each family's walk, and known as one */
 	void *trans;
 } pkt_t;
 
@@ -47,8 +47,9 @@ struct {
 } bpvs_piece SEC(".maps");
 
 /*
- * Where the flow is: in the scratch memory, of whose content the verifier knows nothing. From a stack
- * it would follow each combination of flags, protocols and fragments through all that TC can do.
+ * Where the flow is: in the scratch memory, of whose content the verifier knows nothing. From a
+ * stack it would follow each combination of flags, protocols and fragments through all that TC can
+ * do.
  */
 static __always_inline struct bpvs_flow *pkt_flow(struct bpvs_flow *local)
 {
@@ -79,8 +80,8 @@ static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
 
 /*
  * Behind generic XDP a packet may come without its link header, which the kernel forgets when it
- * copies the buffer to give XDP room: then one is made, of which only the type is known. (The kernel
- * takes it off again where the packet is passed.)
+ * copies the buffer to give XDP room: then one is made, of which only the type is known. (The
+ * kernel takes it off again where the packet is passed.)
  */
 static __always_inline void pkt_restore_link(ctx_t *ctx)
 {
@@ -151,8 +152,8 @@ static __always_inline int pkt_csum_l4(pkt_t *pkt, const struct bpvs_flow *f, __
 }
 
 /*
- * The sum of the first at most PKT_PIECE of `len` bytes at `off`, added to `sum`; negative on failure.
- * Global, as is the next: the verifier shall not follow 256 rounds of it at each call.
+ * The sum of the first at most PKT_PIECE of `len` bytes at `off`, added to `sum`; negative on
+ * failure. Global, as is the next: the verifier shall not follow 256 rounds of it at each call.
  */
 __noinline __s64 bpvs_sum_piece(struct __sk_buff *pkt, __u32 off, __u32 len, __u32 sum)
 {
@@ -167,7 +168,9 @@ __noinline __s64 bpvs_sum_piece(struct __sk_buff *pkt, __u32 off, __u32 len, __u
 			return -1;
 	} else {
 		__builtin_memset(piece, 0, sizeof(*piece));
-		/* 6.1 learns no lower bound from len != 0, but does from this; hide it from clang. */
+		/*
+		 * 6.1 learns no lower bound from len != 0, but does from this; hide it from clang.
+		 */
 		asm volatile("" : "+r"(len));
 		if (bpf_skb_load_bytes(pkt, off, piece, ((len - 1) & (PKT_PIECE - 1)) + 1))
 			return -1;
@@ -241,7 +244,8 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 	eth = pkt->data;
 	if (eth + ETH_HLEN > pkt->end)
 		return -1;
-	*(__be16 *)(eth + offsetof(struct ethhdr, h_proto)) = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	*(__be16 *)(eth + offsetof(struct ethhdr, h_proto)) =
+		v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	if (!hop->resolve) {
 		mac_write(eth, hop->dst);
 		mac_write(eth + ETH_ALEN, hop->src);

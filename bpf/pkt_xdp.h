@@ -142,7 +142,9 @@ static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flo
 	return BPVS_GO_ON;
 }
 
-/* Write the link header for the next hop and send. The tag of the way in is replaced by hop->vlan. */
+/*
+ * Write the link header for the next hop and send. The tag of the way in is replaced by hop->vlan.
+ */
 static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 				    const struct bpvs_hop *hop, bool v6)
 {

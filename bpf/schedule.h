@@ -13,8 +13,8 @@ static __always_inline bool table_full(__u32 now)
 }
 
 /*
- * Give the flow x->flow, whose key is in x->n, a connection (x->hit): BPVS_GO_ON; or the verdict that
- * says why it has none.
+ * Give the flow x->flow, whose key is in x->n, a connection (x->hit): BPVS_GO_ON; or the verdict
+ * that says why it has none.
  */
 int bpvs_schedule(struct conn_scratch *x);
 
@@ -40,7 +40,10 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
 	d = id && *id ? dest_get(*id) : NULL;
 	svc = d ? svc_get(d->svc) : NULL;
-	/* A key that outlived its destination (see lib/rip.c) must not lead to the slot's next owner. */
+	/*
+	 * A key that outlived its destination (see lib/rip.c) must not lead to the slot's next
+	 * owner.
+	 */
 	if (!svc || !addr_eq(&d->addr, &f->saddr) || READ_ONCE(d->fwd) != BPVS_FWD_MASQ)
 		return false;
 	hit->idx = ~0U;

@@ -51,8 +51,8 @@ static const __u8 tcp_next[TABLES][8][16] = {
 	 1U << BPVS_TCP_SYNACK)
 
 /*
- * Of RST, SYN, FIN and ACK the first that is set decides. A table, for the verifier would follow each
- * branch to the program's end.
+ * Of RST, SYN, FIN and ACK the first that is set decides. A table, for the verifier would follow
+ * each branch to the program's end.
  */
 #define EVENT(i)                                                                                   \
 	((i) & TH_RST	? EV_RST                                                                   \
@@ -94,7 +94,9 @@ static __always_inline __u32 tcp_step(__u64 *word, __u8 flags, bool reply)
 #undef LI
 #undef SA
 
-/* A refresh that moves the expiry by less than this many clock units (64 ms) is not worth a swap. */
+/*
+ * A refresh that moves the expiry by less than this many clock units (64 ms) is not worth a swap.
+ */
 #define REFRESH_GRAIN 8
 
 /* What of a packet moves a state. */
@@ -129,8 +131,8 @@ static __always_inline bool word_settled(__u64 word, __u64 next)
 }
 
 /*
- * Move a connection's state and timer, from `word` as it was seen. Nothing is lost when the slot was
- * freed meanwhile: the generation differs and it is left alone. In state.bpf.c.
+ * Move a connection's state and timer, from `word` as it was seen. Nothing is lost when the slot
+ * was freed meanwhile: the generation differs and it is left alone. In state.bpf.c.
  */
 int bpvs_conn_move(__u32 idx, __u64 word, struct move *m, __u32 now);
 

@@ -294,8 +294,7 @@ __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 		return 0;
 	word = READ_ONCE(c->word);
 	barrier();
-	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE ||
-	    !conn_matches(c, idx, k))
+	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE || !conn_matches(c, idx, k))
 		return 0;
 	if (word_valid(word)) {
 		if (!word_expired(word, k->now) || bpvs_conn_kill(idx, word))
@@ -317,8 +316,7 @@ static __always_inline bool rivals_win(__u64 hop, __u32 home, __u32 mine, const 
 	for (d = 0; d < BPVS_CONN_WINDOW; d++) {
 		if (!(bits >> d))
 			break;
-		if ((bits >> d & 1) && home + d != mine &&
-		    bpvs_rival_wins(home + d, mine, k))
+		if ((bits >> d & 1) && home + d != mine && bpvs_rival_wins(home + d, mine, k))
 			return true;
 	}
 	if (!(hop >> 32))
@@ -378,7 +376,8 @@ static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
 }
 
 /* Into an overflow slot; bpvs_spill's refusal of a second key keeps two such inserters apart. */
-static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h, const struct conn_new *n,
+static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h,
+							const struct conn_new *n,
 							struct bpvs_dest *dest,
 							struct conn_hit *ret)
 {

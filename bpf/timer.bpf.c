@@ -6,9 +6,9 @@
  */
 #include "conn.h"
 
-#define TICK_NS	    4000000ULL
-#define SECOND_NS   1000000000ULL
-#define EST_NS	    (2 * SECOND_NS)
+#define TICK_NS	  4000000ULL
+#define SECOND_NS 1000000000ULL
+#define EST_NS	  (2 * SECOND_NS)
 /*
  * A pass over the table takes a second, unless so many connections expire that a slice of it does
  * not end in time: then the ticks follow each other more quickly.

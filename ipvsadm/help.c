@@ -41,11 +41,11 @@ void usage_print(const char *program)
 #define COMMAND(id, name, long_, short_, arg, help) fputs(help, stdout);
 #include "options.def"
 	puts("\nvirtual-service:");
-#define WORD(id, option, long_, short_, arg, help) \
-	if (WORD_##id == WORD_IPV6)                \
-		puts("\nOptions:");                \
-	if (WORD_##id == WORD_SYNCID)              \
-		puts("Daemon Options:");           \
+#define WORD(id, option, long_, short_, arg, help)                                                 \
+	if (WORD_##id == WORD_IPV6)                                                                \
+		puts("\nOptions:");                                                                \
+	if (WORD_##id == WORD_SYNCID)                                                              \
+		puts("Daemon Options:");                                                           \
 	fputs(help, stdout);
 #include "options.def"
 }

@@ -44,11 +44,11 @@ static char *word_arg; /* popt leaves a word's argument here */
 #define ARG_OPTIONAL POPT_ARG_STRING | POPT_ARGFLAG_OPTIONAL, &word_arg
 
 static const struct poptOption words[] = {
-#define COMMAND(id, name, long_, short_, arg, help) \
+#define COMMAND(id, name, long_, short_, arg, help)                                                \
 	{ long_, short_, ARG_##arg, WORD_CMD_##id, NULL, NULL },
 #include "options.def"
 	{ NULL, 'l', ARG_NONE, WORD_CMD_LIST, NULL, NULL },
-#define WORD(id, option, long_, short_, arg, help) \
+#define WORD(id, option, long_, short_, arg, help)                                                 \
 	{ long_, short_, ARG_##arg, WORD_##id, NULL, NULL },
 #include "options.def"
 	{ NULL, 0, 0, NULL, 0, NULL, NULL },

@@ -27,10 +27,11 @@ enum bpvs_mode {
 
 struct bpvs_up_opts {
 	enum bpvs_mode mode;
-	const char *const *devs; /* NULL-terminated; NULL = every Ethernet device but bridge ports */
-	unsigned int conns;	 /* 0 = default (1 << 20) */
-	unsigned int services;	 /* 0 = default */
-	unsigned int dests;	 /* 0 = default */
+	const char *const
+		*devs;	       /* NULL-terminated; NULL = every Ethernet device but bridge ports */
+	unsigned int conns;    /* 0 = default (1 << 20) */
+	unsigned int services; /* 0 = default */
+	unsigned int dests;    /* 0 = default */
 };
 
 /* What went wrong, in words that name the missing thing; "" when the errno says all. Static. */
@@ -96,7 +97,8 @@ struct bpvs_dest_info {
 	struct bpvs_addr addr;
 	__be16 port;
 	__u8 af;
-	__u8 fwd; /* enum bpvs_fwd, as configured: to an address of this host the data path delivers */
+	/* enum bpvs_fwd, as configured: to an address of this host the data path delivers */
+	__u8 fwd;
 	__s32 weight;
 	__u32 u_threshold;
 	__u32 l_threshold;

@@ -103,10 +103,11 @@ static int xdp_foreign(const struct bpvs_link *l, __u32 id)
 		bpf_obj_get_info_by_fd(fd, &info, &len);
 		close(fd);
 	}
-	return bpvs_fail(-EBUSY,
-			 "%s already carries the XDP program '%s' (id %u): use --mode tc, or detach "
-			 "it first (ip link set dev %s xdp off)",
-			 l->name, info.name[0] ? info.name : "?", id, l->name);
+	return bpvs_fail(
+		-EBUSY,
+		"%s already carries the XDP program '%s' (id %u): use --mode tc, or detach "
+		"it first (ip link set dev %s xdp off)",
+		l->name, info.name[0] ? info.name : "?", id, l->name);
 }
 
 /* -EBUSY: somebody else's program is there. */
@@ -141,7 +142,9 @@ static int xdp_put(const struct bpvs_programs *p, const struct bpvs_link *l, __u
 	return err;
 }
 
-/* Does the device gain from XDP, in the automatic mode? Only hardware (and what poses as it) does. */
+/*
+ * Does the device gain from XDP, in the automatic mode? Only hardware (and what poses as it) does.
+ */
 static bool gains(const struct bpvs_link *l)
 {
 	return !l->kind[0];
@@ -333,8 +336,9 @@ static struct bpvs_device_info device_info(const struct bpvs_link *l, const stru
 	__u32 id;
 
 	if (!ours && !bpvs_tc_find(l->ifindex, &id) && id == a->tc_id)
-		i = (struct bpvs_device_info){ l->name, "tc", " (its place in the device table is "
-							     "taken)" };
+		i = (struct bpvs_device_info){ l->name, "tc",
+					       " (its place in the device table is "
+					       "taken)" };
 	else if (!ours && !wanted(l, NULL))
 		i.why = l->master ? " (a port: its master is served)" : " (not Ethernet)";
 	else if (!ours)
@@ -344,8 +348,8 @@ static struct bpvs_device_info device_info(const struct bpvs_link *l, const stru
 	else {
 		i.how = "tc";
 		if (a->mode == BPVS_MODE_AUTO)
-			i.why = gains(l) ? " (its driver took no XDP program)" :
-					   " (a virtual device: TC is as fast and keeps offloads)";
+			i.why = gains(l) ? " (its driver took no XDP program)"
+					 : " (a virtual device: TC is as fast and keeps offloads)";
 		else if (l->lower)
 			i.why = " (XDP sits on its parent)";
 	}

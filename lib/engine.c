@@ -86,12 +86,14 @@ static int clock_prog(void)
 	case ENOSYS:
 		return bpvs_fail(-ENOSYS, "the kernel was built without the bpf() system call");
 	case EPERM:
-		return bpvs_fail(-EPERM, "not permitted to load BPF programs: CAP_BPF, CAP_NET_ADMIN "
-					 "and CAP_SYS_ADMIN are needed (and no seccomp or lockdown "
-					 "rule against bpf())");
+		return bpvs_fail(-EPERM,
+				 "not permitted to load BPF programs: CAP_BPF, CAP_NET_ADMIN "
+				 "and CAP_SYS_ADMIN are needed (and no seccomp or lockdown "
+				 "rule against bpf())");
 	case ENOMEM:
-		return bpvs_fail(-ENOMEM, "no memory for BPF: the locked-memory limit (ulimit -l) or "
-					  "the memory cgroup is too small");
+		return bpvs_fail(-ENOMEM,
+				 "no memory for BPF: the locked-memory limit (ulimit -l) or "
+				 "the memory cgroup is too small");
 	}
 	return bpvs_fail(-errno, "cannot load a BPF program: %s", strerror(errno));
 }
@@ -603,7 +605,10 @@ static __u32 clock_read(struct bpvs_instance *in)
 	now = (__u64)t.tv_sec * 1000000000ULL + (__u64)t.tv_nsec;
 	if (ktime && now > ktime)
 		jiffies += (now - ktime) * hz / 1000000000ULL;
-	/* One jiffy on: the tick may have been just before an edge, and time left is never too long. */
+	/*
+	 * One jiffy on: the tick may have been just before an edge, and time left is never too
+	 * long.
+	 */
 	return (__u32)((jiffies + 1) >> ro->clock_shift);
 }
 

@@ -14,9 +14,9 @@
 
 struct bpvs_link {
 	int ifindex;
-	int lower;  /* a VLAN device's parent, else 0 */
-	int master; /* 0 = none */
-	unsigned int flags; /* IFF_* */
+	int lower;	     /* a VLAN device's parent, else 0 */
+	int master;	     /* 0 = none */
+	unsigned int flags;  /* IFF_* */
 	unsigned short type; /* ARPHRD_* */
 	unsigned short vlan; /* id, of a VLAN device */
 	char name[16];

@@ -89,7 +89,8 @@ int bpvs_anchor_find(struct bpvs_anchor **ret)
 	*ret = at;
 	if ((*ret)->abi == BPVS_ABI)
 		return 0;
-	err = bpvs_fail(-EPROTO, "the instance here speaks version %u of the map layout, this tool %u",
+	err = bpvs_fail(-EPROTO,
+			"the instance here speaks version %u of the map layout, this tool %u",
 			(*ret)->abi, BPVS_ABI);
 	bpvs_anchor_unmap(*ret);
 	return err;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What keeps an instance alive without a process: pins in a BPF file system of our own at /run/bpvs,
- * one directory a network namespace, named by its cookie. `ip netns exec` and the like give a
- * process a mount namespace that ends with it, and a mount made there would end too; so all is done
- * in the mount namespace of the farthest ancestor that lets us in (process 1, as a rule).
+ * What keeps an instance alive without a process: pins in a BPF file system of our own at
+ * /run/bpvs, one directory a network namespace, named by its cookie. `ip netns exec` and the like
+ * give a process a mount namespace that ends with it, and a mount made there would end too; so all
+ * is done in the mount namespace of the farthest ancestor that lets us in (process 1, as a rule).
  */
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -23,10 +23,10 @@
 #include <unistd.h>
 #include "engine.h"
 
-#define HOLD_DIR     "/run/bpvs"
-#define PROGENITORS  64
+#define HOLD_DIR    "/run/bpvs"
+#define PROGENITORS 64
 /* The directory, a cookie or a name of the file system's length, one of ours. */
-#define HOLD_PATH    1024
+#define HOLD_PATH 1024
 
 static int ns_cookie(unsigned long long *ret)
 {
@@ -99,8 +99,9 @@ static int hold_mount(void)
 		return -errno;
 	if (is_bpffs(HOLD_DIR))
 		return 0;
-	return mount("bpvs", HOLD_DIR, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") ? -errno
-											     : 0;
+	return mount("bpvs", HOLD_DIR, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700")
+		       ? -errno
+		       : 0;
 }
 
 static void drop_dir(const char *dir)
@@ -222,7 +223,8 @@ static int hold_run(struct hold_job *job)
 	pid_t pid;
 
 	if (err)
-		return bpvs_fail(err, "the network namespace has no cookie: kernel older than 5.14");
+		return bpvs_fail(err,
+				 "the network namespace has no cookie: kernel older than 5.14");
 	pid = fork();
 	if (pid < 0)
 		return -errno;

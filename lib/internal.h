@@ -10,15 +10,15 @@ struct bpvs_instance {
 	const struct bpvs_rodata *ro;
 	struct bpvs_config *cfg;
 	struct bpvs_filter *filter;
-	struct bpvs_svc *svcs;		  /* ro->max_svc */
-	struct bpvs_dest *dests;	  /* ro->max_dest */
-	struct bpvs_list_entry *lists;	  /* ro->max_list */
-	struct bpvs_rate *rates;	  /* ro->max_svc + ro->max_dest */
-	struct bpvs_conn *conns;	  /* ro->slots + BPVS_CONN_WINDOW + ro->spills */
-	const struct bpvs_conn6 *conns6;  /* the same */
-	struct bpvs_dev *devs;		  /* BPVS_DEVS */
+	struct bpvs_svc *svcs;		 /* ro->max_svc */
+	struct bpvs_dest *dests;	 /* ro->max_dest */
+	struct bpvs_list_entry *lists;	 /* ro->max_list */
+	struct bpvs_rate *rates;	 /* ro->max_svc + ro->max_dest */
+	struct bpvs_conn *conns;	 /* ro->slots + BPVS_CONN_WINDOW + ro->spills */
+	const struct bpvs_conn6 *conns6; /* the same */
+	struct bpvs_dev *devs;		 /* BPVS_DEVS */
 	struct bpvs_nexthop *nexthops;
-	int fd_svc_ids; /* HASH: struct bpvs_svc_key -> __u32 id */
+	int fd_svc_ids;			/* HASH: struct bpvs_svc_key -> __u32 id */
 	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
 	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
@@ -26,14 +26,15 @@ struct bpvs_instance {
 	int fd_tc;
 	int fd_lock;
 	int lock_depth;
-	void *priv; /* engine.c's own: map fds and sizes to unmap */
+	void *priv;		    /* engine.c's own: map fds and sizes to unmap */
 	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */
 };
 
 /*
  * Notes for who writes these tables while packets flow:
  *  - a reader may hold an old list (offset, length), an old destination or service id, until an RCU
- *    grace period has passed; membarrier(MEMBARRIER_CMD_GLOBAL) waits for one. Reuse nothing before.
+ *    grace period has passed; membarrier(MEMBARRIER_CMD_GLOBAL) waits for one. Reuse nothing
+ *    before.
  *  - a record is filled before the word that makes it reachable is stored (release order).
  *  - what can be derived (free slots, used list regions) is derived by scanning, never stored, so
  *    that a tool killed anywhere leaves nothing to repair.

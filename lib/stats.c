@@ -3,7 +3,6 @@
 #include <errno.h>
 #include "service.h"
 
-
 unsigned int bpvs_stats_svc(const struct bpvs_instance *in, __u32 svc_id)
 {
 	(void)in;

@@ -45,7 +45,9 @@ static __always_inline __u32 wrr_pick(struct bpvs_svc *svc, __u64 old, __u64 *re
 	s.from = last ? last - 1 : s.l.len;
 	id = bpvs_sched_scan(&s);
 	if (!id) {
-		/* The whole list from the head, at the next rung at which the heaviest qualifies. */
+		/*
+		 * The whole list from the head, at the next rung at which the heaviest qualifies.
+		 */
 		next = (__s64)s.least - step;
 		s.from = s.l.len;
 		s.least = 0x7fffffff;

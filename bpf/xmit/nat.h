@@ -9,8 +9,8 @@ static __always_inline bool nat_unsummed(const pkt_t *pkt, const struct bpvs_flo
 {
 	struct udphdr *uh = pkt->trans;
 
-	return f->proto == IPPROTO_UDP && !(f->flags & FLOW_FRAG) &&
-	       (void *)(uh + 1) <= pkt->end && !uh->check;
+	return f->proto == IPPROTO_UDP && !(f->flags & FLOW_FRAG) && (void *)(uh + 1) <= pkt->end &&
+	       !uh->check;
 }
 
 static __always_inline void nat_ip4(pkt_t *pkt, __be32 to, bool reply)
@@ -54,6 +54,7 @@ static __always_inline enum bpvs_verdict nat_rewrite(pkt_t *pkt, const struct bp
 	port = csum_diff16(ports[!reply], hit->to_port);
 	ports[!reply] = hit->to_port;
 	if (unlikely(unsummed))
-		return pkt_udp_csum(pkt, f, reply ? &hit->to : &f->saddr, reply ? &f->daddr : &hit->to);
+		return pkt_udp_csum(pkt, f, reply ? &hit->to : &f->saddr,
+				    reply ? &f->daddr : &hit->to);
 	return pkt_csum_l4(pkt, f, pseudo, port, udp) ? BPVS_WRITE : BPVS_GO_ON;
 }

@@ -72,8 +72,8 @@ static __always_inline enum bpvs_verdict tun_outer6(pkt_t *pkt, const struct bpv
 }
 
 /*
- * One hop less inside, room, and the outer header. Where XDP has no room the packet goes up to TC as
- * it came, so that step comes first there; `net` has to be found again behind it.
+ * One hop less inside, room, and the outer header. Where XDP has no room the packet goes up to TC
+ * as it came, so that step comes first there; `net` has to be found again behind it.
  */
 static __always_inline enum bpvs_verdict tun_wrap(pkt_t *pkt, struct bpvs_flow *f,
 						  const struct bpvs_dest *d)
@@ -92,7 +92,8 @@ static __always_inline enum bpvs_verdict tun_wrap(pkt_t *pkt, struct bpvs_flow *
 		return v;
 	f->l3 = ETH_HLEN + len;
 	pkt->net = pkt->data + ETH_HLEN + len;
-	if (pkt->net + (pkt->af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt->end)
+	if (pkt->net + (pkt->af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) >
+	    pkt->end)
 		return BPVS_WRITE;
 	ttl_down(pkt);
 	return BPVS_GO_ON;

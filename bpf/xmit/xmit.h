@@ -12,7 +12,8 @@
 /* A packet that a router may cut, but that nothing here can. */
 static __always_inline bool may_cut(const struct bpvs_flow *f, bool tunnel)
 {
-	return f->af == BPVS_V4 && (!(f->flags & FLOW_DF) || (tunnel && !READ_ONCE(bpvs_cfg.pmtu_disc)));
+	return f->af == BPVS_V4 &&
+	       (!(f->flags & FLOW_DF) || (tunnel && !READ_ONCE(bpvs_cfg.pmtu_disc)));
 }
 
 /* What is left of the path's MTU for the client's packet; 0 = not known. */

@@ -15,19 +15,20 @@ enum bpvs_map_id {
 };
 
 /*
- * The program bpvs_anchor sits on lo, which every namespace has, and does nothing but refer to a map
- * of this one element. So the tools find the instance from the namespace alone, whatever mounts
+ * The program bpvs_anchor sits on lo, which every namespace has, and does nothing but refer to a
+ * map of this one element. So the tools find the instance from the namespace alone, whatever mounts
  * they see, and through it the maps and programs by their ids.
  */
 struct bpvs_anchor {
 	__u32 abi;
-	__u32 ready; /* 0 while it is brought up: what is found so, with the lock free, is a wreck */
+	/* 0 while it is brought up: what is found so, with the lock free, is a wreck */
+	__u32 ready;
 	__u32 map_ids[BPVS_MAPS];
 	__u32 xdp_id;
 	__u32 tc_id;
-	__u32 mode;	/* enum bpvs_mode, for devices to come */
-	__u32 all_devs; /* 1: devices that appear later are covered too */
-	__u32 conns;	/* as asked for */
+	__u32 mode;	   /* enum bpvs_mode, for devices to come */
+	__u32 all_devs;	   /* 1: devices that appear later are covered too */
+	__u32 conns;	   /* as asked for */
 	__u32 forwarding4; /* of lo before we set it to 1 */
 	__u32 forwarding6;
 	struct bpvs_rodata ro; /* what the programs were loaded with */

@@ -13,8 +13,8 @@ struct bpvs_rodata {
 	__u32 max_list; /* entries of bpvs_lists */
 	__u32 cpus;
 	/*
-	 * The clock of the data path is jiffies >> clock_shift, truncated to 32 bits, so that a unit
-	 * is 7 to 10 ms whatever HZ is; clock_hz units make a second.
+	 * The clock of the data path is jiffies >> clock_shift, truncated to 32 bits, so that a
+	 * unit is 7 to 10 ms whatever HZ is; clock_hz units make a second.
 	 */
 	__u32 clock_shift;
 	__u32 clock_hz;
@@ -28,7 +28,8 @@ struct bpvs_config {
 	__u32 udp_timeout;		    /* clock units */
 	__u32 services4;		    /* services of each family; 0 switches the family off */
 	__u32 services6;
-	__u32 full_until; /* clock: replies without a connection are guessed statelessly until then */
+	/* clock: replies without a connection are guessed statelessly until then */
+	__u32 full_until;
 	/* sysctls of the same name */
 	__u32 expire_nodest_conn;
 	__u32 conn_reuse_mode;
@@ -37,21 +38,21 @@ struct bpvs_config {
 	__u32 run_estimation;
 	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
 	/* written by the timer */
-	__u32 sweep_at;	 /* next block to sweep */
-	__u32 est_at;	 /* next of est_svcs + est_dests to estimate */
-	__u32 est_svcs;	 /* ids that this round visits: those below */
+	__u32 sweep_at; /* next block to sweep */
+	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
+	__u32 est_svcs; /* ids that this round visits: those below */
 	__u32 est_dests;
-	__u64 est_start; /* CLOCK_MONOTONIC of the estimator's running round, ns */
-	__u64 tick_clock;  /* jiffies of the last tick ... */
-	__u64 tick_ktime;  /* ... and CLOCK_MONOTONIC, ns */
-	__u64 tick_gap;	   /* longest time between two ticks, ns; the tools may zero it */
-	__u64 tick_cost;   /* longest time in one tick, ns */
+	__u64 est_start;	 /* CLOCK_MONOTONIC of the estimator's running round, ns */
+	__u64 tick_clock;	 /* jiffies of the last tick ... */
+	__u64 tick_ktime;	 /* ... and CLOCK_MONOTONIC, ns */
+	__u64 tick_gap;		 /* longest time between two ticks, ns; the tools may zero it */
+	__u64 tick_cost;	 /* longest time in one tick, ns */
 	__u32 tool_reserved[16]; /* enum bpvs_tool_word */
 };
 
 /* Words of tool_reserved: the tools' own, written under the instance's lock. */
 enum bpvs_tool_word {
-	BPVS_TOOL_GEN,	     /* moves before each change, so that another process sees its cache stale */
+	BPVS_TOOL_GEN, /* moves before each change, so that another process sees its cache stale */
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
@@ -78,8 +79,8 @@ static inline __u32 bpvs_filter_bit(const struct bpvs_addr *a)
 }
 
 /*
- * A device, in bpvs_devs at ifindex % BPVS_DEVS; two devices that share a place are no harm: the one
- * that has it not is served by TC alone.
+ * A device, in bpvs_devs at ifindex % BPVS_DEVS; two devices that share a place are no harm: the
+ * one that has it not is served by TC alone.
  */
 #define BPVS_DEVS	  4096
 #define BPVS_DEV_XDP	  0x1 /* our XDP program sits on it (or on its parent) */

@@ -7,8 +7,8 @@
 /*
  * A connection lives in one 64-byte slot, found from the client endpoint (protocol, client address,
  * client port), so that request and reply meet the same slot. `home` is the slot that the hash
- * names; the entry sits within BPVS_CONN_WINDOW slots after it, or, when that window is full, in the
- * overflow slots behind the last home, where the map bpvs_spill finds it.
+ * names; the entry sits within BPVS_CONN_WINDOW slots after it, or, when that window is full, in
+ * the overflow slots behind the last home, where the map bpvs_spill finds it.
  *
  * `word` is the whole life of a slot and changes only by compare-and-swap:
  *
@@ -37,25 +37,25 @@ enum bpvs_slot_status {
 #define BPVS_WORD_GEN_SHIFT    16
 #define BPVS_WORD_EXPIRY_SHIFT 32
 
-#define BPVS_WORD_GEN_MASK     0xffff0000ULL
-#define BPVS_WORD_STATE_MASK   0xff00ULL
+#define BPVS_WORD_GEN_MASK   0xffff0000ULL
+#define BPVS_WORD_STATE_MASK 0xff00ULL
 
 /* Overflow slots begin this far behind the last home, so that every home has a whole window. */
-#define BPVS_CONN_WINDOW       32
+#define BPVS_CONN_WINDOW 32
 
 /* Slots that the sweep looks at together; a page of them. */
-#define BPVS_BLOCK	       64
+#define BPVS_BLOCK 64
 
 /* flags of a connection */
-#define BPVS_CONN_FWD	       0x07 /* enum bpvs_fwd */
-#define BPVS_CONN_V6	       0x08
-#define BPVS_CONN_SPILLED      0x10 /* in an overflow slot, keyed in bpvs_spill */
+#define BPVS_CONN_FWD	  0x07 /* enum bpvs_fwd */
+#define BPVS_CONN_V6	  0x08
+#define BPVS_CONN_SPILLED 0x10 /* in an overflow slot, keyed in bpvs_spill */
 
 struct bpvs_conn {
 	__u64 word;
 	/*
-	 * Of this slot as a home, whatever it holds itself: bit d (0..31) set when slot home+d holds
-	 * an entry of this home; bits 32..63 count the entries of this home that spilled.
+	 * Of this slot as a home, whatever it holds itself: bit d (0..31) set when slot home+d
+	 * holds an entry of this home; bits 32..63 count the entries of this home that spilled.
 	 */
 	__u64 hop;
 	__be32 caddr; /* IPv4; for IPv6 a hash of the three addresses, which are in bpvs_conn6 */
@@ -69,7 +69,8 @@ struct bpvs_conn {
 	__u32 dest; /* index into bpvs_dests */
 	__u32 home;
 	__u32 pkts; /* packets from the client, not exact across CPUs */
-	__u32 nh;   /* next hop of replies (NAT): index in bpvs_nexthops << 16 | time it was checked */
+	/* next hop of replies (NAT): index in bpvs_nexthops << 16 | time it was checked */
+	__u32 nh;
 	__u32 reserved[2];
 };
 

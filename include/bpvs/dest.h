@@ -18,13 +18,13 @@ enum bpvs_fwd {
  * takes dst, the middle, src, and has a torn read when the numbers differ. Number 0 = empty.
  */
 struct bpvs_nexthop {
-	__u64 dst; /* bytes 0..5 destination MAC, 6..7 sequence number */
+	__u64 dst;     /* bytes 0..5 destination MAC, 6..7 sequence number */
 	__u32 ifindex; /* the route's device */
 	__u16 mtu;
-	__be16 vlan; /* 802.1Q tag to push, 0 = none */
+	__be16 vlan;   /* 802.1Q tag to push, 0 = none */
 	__u32 checked; /* clock of the last look-up; who moves it by compare-and-swap looks up */
 	__u32 lower;   /* device that XDP redirects to (a VLAN's parent), 0 = XDP cannot */
-	__u64 src; /* bytes 0..5 our MAC, 6..7 sequence number */
+	__u64 src;     /* bytes 0..5 our MAC, 6..7 sequence number */
 };
 
 /* Entries of bpvs_nexthops, the next hops of replies; 0 is never used. */
@@ -50,7 +50,8 @@ struct bpvs_dest {
 	__u8 pad0[16];
 	/* line 1: configuration */
 	struct bpvs_addr addr;
-	struct bpvs_addr tun_src; /* source of the outer header, family of addr; all zero = unknown */
+	struct bpvs_addr
+		tun_src; /* source of the outer header, family of addr; all zero = unknown */
 	__be16 port;
 	__u8 af;
 	__u8 fwd; /* enum bpvs_fwd */

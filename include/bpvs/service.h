@@ -41,10 +41,10 @@ struct bpvs_svc {
 	__u32 sched; /* enum bpvs_sched_id */
 	__u32 sched_flags;
 	/*
-	 * The destination list: `off` (low half) and `len` (high half) in one word, so that one store
-	 * publishes a new list. Entries bpvs_lists[off .. off+len-1] stand in the order of adding;
-	 * IPVS puts a new destination at the head, so its order is from off+len-1 down to off.
-	 * "Position" p everywhere means entry off+p.
+	 * The destination list: `off` (low half) and `len` (high half) in one word, so that one
+	 * store publishes a new list. Entries bpvs_lists[off .. off+len-1] stand in the order of
+	 * adding; IPVS puts a new destination at the head, so its order is from off+len-1 down to
+	 * off. "Position" p everywhere means entry off+p.
 	 */
 	__u64 list;
 	/*

@@ -8,8 +8,8 @@
  * Index into bpvs_rates, and into each CPU's set of bpvs_stats (CPU c's begins at c * (max_svc +
  * max_dest)): 0 is the total, then the services by id, then the destinations by id.
  */
-#define BPVS_STATS_TOTAL	    0
-#define BPVS_STATS_SVC(id)	    (id)
+#define BPVS_STATS_TOTAL	     0
+#define BPVS_STATS_SVC(id)	     (id)
 #define BPVS_STATS_DEST(max_svc, id) ((max_svc) + (id))
 
 /* Bytes are those from the IP header on, as IPVS counts them. */
@@ -32,6 +32,7 @@ struct bpvs_rate {
 	__u64 outpps;
 	__u64 inbps;
 	__u64 outbps;
-	struct bpvs_stats zero; /* sums when the counters were last zeroed: listings subtract them */
+	struct bpvs_stats
+		zero; /* sums when the counters were last zeroed: listings subtract them */
 	__u64 reserved;
 };

@@ -29,12 +29,12 @@
 
 struct bench_ctl ctl;
 
-#define PROGS(name)                                    \
-	struct {                                       \
-		__uint(type, BPF_MAP_TYPE_PROG_ARRAY); \
-		__uint(max_entries, BENCH_TARGETS);    \
-		__type(key, __u32);                    \
-		__type(value, __u32);                  \
+#define PROGS(name)                                                                                \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                             \
+		__uint(max_entries, BENCH_TARGETS);                                                \
+		__type(key, __u32);                                                                \
+		__type(value, __u32);                                                              \
 	} name SEC(".maps")
 
 PROGS(xdp_progs);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Sends UDP for ports 7001 and 7002 back to its sender, by XDP_TX and by XDP_REDIRECT: whether
  * frames from XDP cross a wire of the labs. It turns addresses and ports round, which leaves

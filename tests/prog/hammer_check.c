@@ -97,11 +97,11 @@ struct audit {
 	__u64 live, spilled, keys;
 };
 
-#define FAULT(a, ...)                                      \
-	do {                                               \
-		(a)->faults++;                             \
-		if ((a)->say)                              \
-			hammer_wrong((a)->h, __VA_ARGS__); \
+#define FAULT(a, ...)                                                                              \
+	do {                                                                                       \
+		(a)->faults++;                                                                     \
+		if ((a)->say)                                                                      \
+			hammer_wrong((a)->h, __VA_ARGS__);                                         \
 	} while (0)
 
 /* Virtual port, real port and destination have to be of one service. */

@@ -303,8 +303,8 @@ static __u32 schedule(struct world *w)
 		d->overload = w->t.list[i].over;
 	}
 	switch (svc->sched) {
-#define BPVS_SCHED(id, name)  \
-	case BPVS_SCHED_##id: \
+#define BPVS_SCHED(id, name)                                                                       \
+	case BPVS_SCHED_##id:                                                                      \
 		return (__u32)bpvs_sched_##name(svc, &flow);
 #include <bpvs/sched.def>
 #undef BPVS_SCHED

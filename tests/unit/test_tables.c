@@ -216,13 +216,16 @@ static int rip_owners(struct world *w, int s, int d, __u32 *ret_id)
 	return owners;
 }
 
-/* Family and protocol differ by the service's number modulo 4; the rest of the endpoint does not. */
+/*
+ * Family and protocol differ by the service's number modulo 4; the rest of the endpoint does not.
+ */
 static void check_rips(struct world *w)
 {
 	for (int s = 0; s < 4; s++)
 		for (int d = 0; d < ADDRS; d++) {
 			struct bpvs_dest_info info = dest_info(s, d, 0);
-			struct bpvs_svc_key key = { .addr = info.addr, .port = info.port,
+			struct bpvs_svc_key key = { .addr = info.addr,
+						    .port = info.port,
 						    .proto = svc_key(s).proto,
 						    .af = info.af | BPVS_KEY_RIP };
 			__u32 id = 0, found = 0;
@@ -633,14 +636,17 @@ static void test_wrr_change(void **state)
 	fake_free(in);
 }
 
-/* The keys by which replies are told while the table is full: of NAT alone, and of whom they name. */
+/*
+ * The keys by which replies are told while the table is full: of NAT alone, and of whom they name.
+ */
 static void test_rips(void **state)
 {
 	struct bpvs_svc_info svc;
 	struct bpvs_instance *in = one_service(&svc);
 	struct bpvs_dest_info d = dest_info(0, 1, 1);
-	struct bpvs_svc_key key = { .addr = d.addr, .port = d.port, .proto = svc.key.proto,
-				    .af = BPVS_V4 | BPVS_KEY_RIP };
+	struct bpvs_svc_key key = {
+		.addr = d.addr, .port = d.port, .proto = svc.key.proto, .af = BPVS_V4 | BPVS_KEY_RIP
+	};
 	__u32 id, found;
 
 	(void)state;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* Packets for counting what a packet costs: a generator, a sink, and the least that can be done. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

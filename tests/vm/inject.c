@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Send frames through one end of a veth pair and print what each cost by the kernel's own clock.
  * Under QEMU's -icount a nanosecond of that clock is one instruction.

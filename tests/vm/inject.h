@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 #define INJECT_FRAME 60 /* the shortest Ethernet frame, less its checksum */
-#define INJECT_WORDS \
+#define INJECT_WORDS                                                                               \
 	7 /* eight bytes each, the headers and a little more: written anew in each one */
 /*
  * More headroom than the 256 bytes of a live frame: XDP on veth copies an skb that has less, so
