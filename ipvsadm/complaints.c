@@ -21,6 +21,7 @@ static const struct {
 	{ CMD_LIST, ESRCH, "No such service" },
 	{ CMD_ADDDEST, ESRCH, "Service not defined" },
 	{ CMD_ADDDEST, EEXIST, "Destination already exists" },
+	{ CMD_ADDDEST, ENOSPC, "No room: a service takes 1024 destinations, the tables so many" },
 	{ CMD_EDITDEST, ESRCH, "Service not defined" },
 	{ CMD_EDITDEST, ENOENT, "No such destination" },
 	{ CMD_DELDEST, ESRCH, "Service not defined" },

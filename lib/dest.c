@@ -159,6 +159,8 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	id = bpvs_tables_find_dest(in, svc, &info->addr, info->port);
 	if (id && (in->dests[id].flags & BPVS_DEST_AVAILABLE))
 		return -EEXIST;
+	if (bpvs_list_len(in->svcs[svc].list) >= BPVS_LIST_MAX)
+		return -ENOSPC;
 	err = addr_check(info, &type);
 	if (err)
 		return err;

@@ -17,8 +17,8 @@
 #endif
 #include "../flow.h"
 
-/* Destinations of one service; the verifier walks a loop of this length in each scheduler. */
-#define BPVS_SCHED_MAX 1024
+/* The verifier walks a loop of this length in each scheduler. */
+#define BPVS_SCHED_MAX BPVS_LIST_MAX
 
 struct sched_list {
 	__u32 off;

@@ -66,6 +66,12 @@ struct bpvs_svc {
 	__u32 reserved[13];
 };
 
+/*
+ * Destinations of one service. A scheduler that compares them all walks so far and no farther, so
+ * the tools refuse more (-ENOSPC).
+ */
+#define BPVS_LIST_MAX 1024
+
 /* One destination in a list. Replaced whole by one 64-bit store. */
 struct bpvs_list_entry {
 	__u32 dest;   /* index into bpvs_dests */

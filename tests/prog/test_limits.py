@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bounds that IPVS does not have are told, not passed over."""
+
+import subprocess
+
+import pytest
+from common import BUILD
+
+MOST = 1024
+
+
+@pytest.fixture
+def adm(request):
+    name = "bn-limits"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+
+    def run(*argv, stdin=None):
+        command = ["ip", "netns", "exec", name, BUILD / "ipvsadm" / "ipvsadm", *argv]
+        return subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
+
+    yield run
+    subprocess.run(["ip", "netns", "exec", name, BUILD / "bpvs" / "bpvs", "down"], check=False)
+    subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def test_destinations_of_a_service(adm):
+    lines = ["-A -t 10.0.0.1:80 -s lc"]
+    lines += [f"-a -t 10.0.0.1:80 -r 10.1.{i // 250}.{i % 250 + 1}:80" for i in range(MOST)]
+    assert adm("-R", stdin="\n".join(lines)).stderr == ""
+    more = adm("-a", "-t", "10.0.0.1:80", "-r", "10.9.9.9:80")
+    assert (more.returncode, "No room" in more.stderr) == (255, True)
+    assert adm("-Ln").stdout.count("  -> 10.") == MOST
+    assert adm("-d", "-t", "10.0.0.1:80", "-r", "10.1.0.1:80").returncode == 0
+    assert adm("-a", "-t", "10.0.0.1:80", "-r", "10.9.9.9:80").returncode == 0
