@@ -11,8 +11,8 @@
 #include "maps.h"
 
 /*
- * One direction's view of a flow: the client endpoint finds the slot, the peer is compared. By
- * value, since global functions, which keep verification short, see no pointers in their arguments.
+ * One direction's view of a flow: the client endpoint finds the slot, the peer is compared. The
+ * addresses are in it by value: a global function may not follow a pointer within its argument.
  */
 struct conn_key {
 	struct bpvs_addr client;

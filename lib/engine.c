@@ -23,9 +23,6 @@
 #define DEFAULT_DESTS	 131072U
 #define MOST_CONNS	 (1U << 26)
 
-/* Answers of ours a second and CPU, as many as the kernel allows itself by default. */
-#define ICMP_RATE 1000
-
 /* ---- what the kernel has to have ---- */
 
 static char libbpf_words[256];
@@ -421,7 +418,6 @@ static int up_locked(const struct bpvs_up_opts *o)
 		return err;
 	p = programs_of(s);
 	bpvs_config_defaults(&s->data_cfg->bpvs_cfg, s->rodata->bpvs_ro.clock_hz);
-	s->data_cfg->bpvs_cfg.icmp_rate = ICMP_RATE;
 	forwarding_read(before);
 	err = anchor_write(s, o, &p, before);
 	if (!err)

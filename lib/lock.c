@@ -11,9 +11,14 @@
 #include <unistd.h>
 #include "lock.h"
 
+#define LOCK_NAME "bpvs-tables"
+/* Ten seconds of refusals. */
+#define REFUSED_PAUSE 1000
+#define REFUSED_MOST  10000
+
 static socklen_t lock_address(struct sockaddr_un *a)
 {
-	static const char name[] = "bpvs-tables";
+	static const char name[] = LOCK_NAME;
 
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
@@ -21,35 +26,52 @@ static socklen_t lock_address(struct sockaddr_un *a)
 	return offsetof(struct sockaddr_un, sun_path) + sizeof(name);
 }
 
-static void lock_wait(void)
+/* Such an address can be taken by anybody; who is not root is no tool of ours. */
+static int holder_check(int fd)
+{
+	struct ucred c;
+	socklen_t len = sizeof(c);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) || !c.uid)
+		return 0;
+	return bpvs_fail(-EBUSY, "process %d of user %u, not a tool of BPVS, holds the lock '%s'",
+			 (int)c.pid, (unsigned int)c.uid, LOCK_NAME);
+}
+
+/* Until the holder lets go. A moment between its bind and listen may pass, seconds not. */
+static int lock_wait(unsigned int *refused)
 {
 	struct sockaddr_un a;
 	socklen_t len = lock_address(&a);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;
 	char c;
 
 	if (fd < 0)
-		return;
-	/* Nobody accepts or sends: reading ends when the holder closes or dies. */
+		return -errno;
 	if (!connect(fd, (struct sockaddr *)&a, len)) {
-		ssize_t n;
-
-		do
-			n = read(fd, &c, 1);
-		while (n < 0 && errno == EINTR);
-	} else if (errno == EAGAIN || errno == ECONNREFUSED) {
-		/* Between bind and listen, or the queue of waiters is full. */
-		usleep(500);
+		*refused = 0;
+		err = holder_check(fd);
+		/* Nobody accepts or sends: reading ends when the holder closes or dies. */
+		while (!err && read(fd, &c, 1) < 0 && errno == EINTR)
+			;
+	} else if (++*refused > REFUSED_MOST) {
+		err = bpvs_fail(-EBUSY, "somebody holds the lock '%s' and does not answer",
+				LOCK_NAME);
+	} else {
+		usleep(REFUSED_PAUSE);
 	}
 	close(fd);
+	return err;
 }
 
 int bpvs_lock_take(int *ret_fd)
 {
 	struct sockaddr_un a;
 	socklen_t len = lock_address(&a);
+	unsigned int refused = 0;
+	int err = 0;
 
-	for (;;) {
+	while (!err) {
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 		if (fd < 0)
@@ -59,11 +81,12 @@ int bpvs_lock_take(int *ret_fd)
 			*ret_fd = fd;
 			return 0;
 		}
+		err = errno == EADDRINUSE ? 0 : -errno;
 		close(fd);
-		if (errno != EADDRINUSE)
-			return -errno;
-		lock_wait();
+		if (!err)
+			err = lock_wait(&refused);
 	}
+	return err;
 }
 
 void bpvs_lock_drop(int fd)

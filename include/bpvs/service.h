@@ -19,7 +19,7 @@ struct bpvs_svc_key {
  */
 #define BPVS_KEY_RIP 0x80
 
-/* The order is the order of sched/sched.def, which names them. */
+/* The order is the order of sched.def, which names them. */
 enum bpvs_sched_id {
 #define BPVS_SCHED(id, name) BPVS_SCHED_##id,
 #include <bpvs/sched.def>

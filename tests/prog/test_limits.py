@@ -18,6 +18,7 @@ def adm(request):
         command = ["ip", "netns", "exec", name, BUILD / "ipvsadm" / "ipvsadm", *argv]
         return subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
 
+    run.name = name
     yield run
     subprocess.run(["ip", "netns", "exec", name, BUILD / "bpvs" / "bpvs", "down"], check=False)
     subprocess.run(["ip", "netns", "del", name], check=False)
@@ -32,3 +33,20 @@ def test_destinations_of_a_service(adm):
     assert adm("-Ln").stdout.count("  -> 10.") == MOST
     assert adm("-d", "-t", "10.0.0.1:80", "-r", "10.1.0.1:80").returncode == 0
     assert adm("-a", "-t", "10.0.0.1:80", "-r", "10.9.9.9:80").returncode == 0
+
+
+def test_a_stranger_with_the_lock(adm):
+    """The lock is an address that anybody may bind: who is not root is named, not waited for."""
+    squat = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind('\\0bpvs-tables');"
+             "s.listen(); print('held', flush=True); sys.stdin.read()")
+    stranger = subprocess.Popen(
+        ["ip", "netns", "exec", adm.name, "setpriv", "--reuid=65534", "--clear-groups",
+         "/usr/bin/python3", "-c", squat], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert stranger.stdout.readline() == "held\n"
+        refused = adm("-A", "-t", "10.0.0.1:80")
+        assert refused.returncode != 0
+        assert "65534" in refused.stderr and "holds the lock" in refused.stderr
+    finally:
+        stranger.communicate("")
+    assert adm("-A", "-t", "10.0.0.1:80").returncode == 0
