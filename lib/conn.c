@@ -100,7 +100,10 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 {
 	__u32 slots = in->ro->slots + BPVS_CONN_WINDOW + in->ro->spills;
+	int err = bpvs_conns_open(in);
 
+	if (err)
+		return err;
 	for (__u32 slot = 0; slot < slots; slot++) {
 		struct bpvs_conn_info info;
 		struct conn_copy copy;

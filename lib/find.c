@@ -107,8 +107,7 @@ void bpvs_anchor_unmap(struct bpvs_anchor *a)
 static const struct {
 	int prot;
 } mapped[BPVS_MAPS] = {
-	[BPVS_MAP_CONNS] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_CONNS6] = { PROT_READ },
+	/* CONNS and CONNS6 are mapped by bpvs_conns_open(). */
 	[BPVS_MAP_SVCS] = { PROT_READ | PROT_WRITE },
 	[BPVS_MAP_DESTS] = { PROT_READ | PROT_WRITE },
 	[BPVS_MAP_LISTS] = { PROT_READ | PROT_WRITE },
@@ -124,8 +123,6 @@ static const struct {
 static void fill(struct bpvs_instance *in, struct found *f)
 {
 	in->ro = &f->anchor->ro;
-	in->conns = f->maps[BPVS_MAP_CONNS].at;
-	in->conns6 = f->maps[BPVS_MAP_CONNS6].at;
 	in->svcs = f->maps[BPVS_MAP_SVCS].at;
 	in->dests = f->maps[BPVS_MAP_DESTS].at;
 	in->lists = f->maps[BPVS_MAP_LISTS].at;
@@ -140,20 +137,45 @@ static void fill(struct bpvs_instance *in, struct found *f)
 	in->fd_spill = f->fds[BPVS_MAP_SPILL];
 }
 
+static int map_one(struct found *f, enum bpvs_map_id i, int prot)
+{
+	f->maps[i].at = map_array(f->fds[i], prot, &f->maps[i].size);
+	if (f->maps[i].at != MAP_FAILED)
+		return 0;
+	f->maps[i].at = NULL;
+	return -errno;
+}
+
 static int open_maps(struct found *f)
 {
 	for (int i = 0; i < BPVS_MAPS; i++) {
+		int err;
+
 		f->fds[i] = bpf_map_get_fd_by_id(f->anchor->map_ids[i]);
 		if (f->fds[i] < 0)
 			return -errno;
-		if (!mapped[i].prot)
-			continue;
-		f->maps[i].at = map_array(f->fds[i], mapped[i].prot, &f->maps[i].size);
-		if (f->maps[i].at == MAP_FAILED) {
-			f->maps[i].at = NULL;
-			return -errno;
-		}
+		err = mapped[i].prot ? map_one(f, (enum bpvs_map_id)i, mapped[i].prot) : 0;
+		if (err)
+			return err;
 	}
+	return 0;
+}
+
+/* The kernel maps an array page by page: for a million connections that takes 15 ms. */
+int bpvs_conns_open(struct bpvs_instance *in)
+{
+	struct found *f = in->priv;
+	int err;
+
+	if (in->conns)
+		return 0;
+	err = map_one(f, BPVS_MAP_CONNS, PROT_READ | PROT_WRITE);
+	if (!err)
+		err = map_one(f, BPVS_MAP_CONNS6, PROT_READ);
+	if (err)
+		return err;
+	in->conns = f->maps[BPVS_MAP_CONNS].at;
+	in->conns6 = f->maps[BPVS_MAP_CONNS6].at;
 	return 0;
 }
 

@@ -46,6 +46,9 @@ int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 /* Every timeout and sysctl at IPVS's default; other fields are left alone. For bpvs_up(). */
 void bpvs_config_defaults(struct bpvs_config *cfg, unsigned int clock_hz);
 
+/* Map conns and conns6, which are NULL until then: most commands have no need of them. */
+int bpvs_conns_open(struct bpvs_instance *in);
+
 /* Forget what was derived from the tables. For bpvs_close(). */
 void bpvs_tables_free(struct bpvs_instance *in);
 

@@ -110,6 +110,8 @@ int main(int argc, char **argv)
 	}
 	err = bpvs_open(&h.in);
 	if (!err)
+		err = bpvs_conns_open(h.in);
+	if (!err)
 		err = hammer_services(h.in);
 	if (err) {
 		fprintf(stderr, "hammer: %s %s\n", strerror(-err), bpvs_error());
