@@ -20,6 +20,7 @@
 /* In struct bpvs_dev: the tools' own marks. */
 #define DEV_COVERED 0x100 /* TC is on it */
 #define DEV_QDISC   0x200 /* and we made the qdisc for it */
+#define DEV_FOREIGN 0x800 /* somebody else's XDP program was there */
 #define DEV_NATIVE  0x400 /* XDP in the driver, else generic */
 
 static struct bpf_tc_hook *tc_hook(struct bpf_tc_hook *h, int ifindex)
@@ -161,6 +162,8 @@ static int cover_xdp(const struct bpvs_programs *p, const struct bpvs_link *l, e
 	err = xdp_put(p, l, mode == BPVS_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	if (!err)
 		*flags |= BPVS_DEV_XDP | (mode == BPVS_MODE_GENERIC ? 0 : DEV_NATIVE);
+	if (err == -EBUSY)
+		*flags |= DEV_FOREIGN;
 	return mode == BPVS_MODE_AUTO ? 0 : err;
 }
 
@@ -328,6 +331,20 @@ int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs
 	return 0;
 }
 
+/* Why a device that is served has no XDP program of ours. */
+static const char *tc_only(const struct bpvs_link *l, const struct bpvs_dev *d,
+			   const struct bpvs_anchor *a)
+{
+	if (a->mode == BPVS_MODE_TC)
+		return "";
+	if (l->lower)
+		return " (XDP sits on its parent)";
+	if (d->flags & DEV_FOREIGN)
+		return " (somebody else's XDP program is on it)";
+	return gains(l) ? " (its driver took no XDP program)"
+			: " (a virtual device: TC keeps its offloads)";
+}
+
 static struct bpvs_device_info device_info(const struct bpvs_link *l, const struct bpvs_dev *d,
 					   const struct bpvs_anchor *a)
 {
@@ -345,14 +362,8 @@ static struct bpvs_device_info device_info(const struct bpvs_link *l, const stru
 		i.why = a->all_devs ? " (could not attach)" : " (not named)";
 	else if (d->flags & BPVS_DEV_XDP)
 		i.how = d->flags & DEV_NATIVE ? "xdp native + tc" : "xdp generic + tc";
-	else {
-		i.how = "tc";
-		if (a->mode == BPVS_MODE_AUTO)
-			i.why = gains(l) ? " (its driver took no XDP program)"
-					 : " (a virtual device: TC is as fast and keeps offloads)";
-		else if (l->lower)
-			i.why = " (XDP sits on its parent)";
-	}
+	else
+		i = (struct bpvs_device_info){ l->name, "tc", tc_only(l, d, a) };
 	return i;
 }
 
