@@ -24,6 +24,7 @@ enum pass {
 	PASS_FIRST,
 	PASS_STARTED, /* again, its connection is in x->hit */
 	PASS_REPLY,   /* again, it is to no service: only a reply it can be */
+	PASS_MASK = 0xff,
 };
 
 static __always_inline bool filter_hit(const __u64 *bits, const struct bpvs_addr *a)
@@ -198,13 +199,49 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	return xmit_out(pkt, f, &hit, d, now);
 }
 
-/* Which packets concern us at all, as cheaply as can be told. */
-static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_flow *f,
-						bool *ret_vip, bool *ret_rip)
+/*
+ * What the filter says of a packet's addresses, before anything else is looked at: most packets that
+ * pass a host are none of ours, and shall cost it little. In the upper bits of a walk's `pass`.
+ */
+#define LOOK_VIP 0x100 /* perhaps to a virtual service */
+#define LOOK_RIP 0x200 /* perhaps from a NAT real server */
+#define LOOK_ANY 0x400 /* has to be parsed to tell: ICMP, other headers first, cut short */
+
+static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr)
 {
-	*ret_vip = filter_hit(bpvs_filter.vip, &f->daddr);
-	*ret_rip = filter_hit(bpvs_filter.rip, &f->saddr);
-	if (likely(!*ret_vip && !*ret_rip) && !flow_is_icmp(f))
+	return (filter_hit(bpvs_filter.vip, daddr) ? LOOK_VIP : 0) |
+	       (filter_hit(bpvs_filter.rip, saddr) ? LOOK_RIP : 0);
+}
+
+static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3)
+{
+	const struct iphdr *ip = pkt->data + l3;
+	struct bpvs_addr saddr, daddr;
+
+	if ((void *)(ip + 1) > pkt->end)
+		return LOOK_ANY;
+	addr_map4(&saddr, ip->saddr);
+	addr_map4(&daddr, ip->daddr);
+	return look_at(&saddr, &daddr) | (ip->protocol == IPPROTO_ICMP ? LOOK_ANY : 0);
+}
+
+static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3)
+{
+	const struct ipv6hdr *ip = pkt->data + l3;
+	struct bpvs_addr saddr, daddr;
+
+	if ((void *)(ip + 1) > pkt->end)
+		return LOOK_ANY;
+	__builtin_memcpy(&saddr, &ip->saddr, sizeof(saddr));
+	__builtin_memcpy(&daddr, &ip->daddr, sizeof(daddr));
+	return look_at(&saddr, &daddr) |
+	       (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? 0 : LOOK_ANY);
+}
+
+/* Which packets concern us at all. */
+static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_flow *f, __u32 pass)
+{
+	if (unlikely(!(pass & (LOOK_VIP | LOOK_RIP))) && !flow_is_icmp(f))
 		return BPVS_NOT_OURS;
 	if (family_off(f))
 		return BPVS_DISABLED;
@@ -216,7 +253,6 @@ static __always_inline enum bpvs_verdict triage(pkt_t *pkt, const struct bpvs_fl
 /* The walk, for one family: `af` is a constant where this is inlined, and half of it folds away. */
 static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __u32 pass)
 {
-	bool vip = false, rip = false;
 	__u32 now;
 	int v;
 
@@ -229,7 +265,7 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 	v = af == BPVS_V4 ? parse_ip4(pkt, f) : parse_ip6(pkt, f);
 	if (v != BPVS_GO_ON)
 		return v;
-	v = triage(pkt, f, &vip, &rip);
+	v = triage(pkt, f, pass);
 	if (v != BPVS_GO_ON)
 		return v;
 	now = clock_now();
@@ -243,9 +279,9 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 		if (v != BPVS_GO_ON)
 			return v;
 	}
-	if (vip && pass != PASS_REPLY)
-		return request(pkt, f, now, pass);
-	return reply(pkt, f, now, pass);
+	if ((pass & LOOK_VIP) && (pass & PASS_MASK) != PASS_REPLY)
+		return request(pkt, f, now, pass & PASS_MASK);
+	return reply(pkt, f, now, pass & PASS_MASK);
 }
 
 /*
@@ -300,7 +336,10 @@ static __always_inline int finish(int r)
 
 static __always_inline int walk_again(ctx_t *ctx, bool v6, enum pass pass)
 {
-	return v6 ? HOOK(walk6)(ctx, pass) : HOOK(walk4)(ctx, pass);
+	/* It has been looked at, and found worth it. */
+	__u32 p = pass | LOOK_VIP | LOOK_RIP;
+
+	return v6 ? HOOK(walk6)(ctx, p) : HOOK(walk4)(ctx, p);
 }
 
 static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
@@ -327,6 +366,7 @@ static __always_inline int run(ctx_t *ctx)
 {
 	struct bpvs_flow f = {};
 	__be16 proto = 0;
+	__u32 look;
 	pkt_t pkt;
 	bool v6;
 	int v;
@@ -341,7 +381,10 @@ static __always_inline int run(ctx_t *ctx)
 	if (v != BPVS_GO_ON || (PKT_COMPLETE && (f.flags & FLOW_VLAN)) ||
 	    (!v6 && proto != bpf_htons(ETH_P_IP)))
 		return finish(v == BPVS_GO_ON ? BPVS_NOT_IP : v);
-	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST) : HOOK(walk4)(ctx, PASS_FIRST);
+	look = v6 ? look6(&pkt, f.l3) : look4(&pkt, f.l3);
+	if (likely(!look))
+		return finish(BPVS_NOT_OURS);
+	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST | look) : HOOK(walk4)(ctx, PASS_FIRST | look);
 	if (unlikely((v & 0xffff) >= BPVS_COUNTERS))
 		v = run_later(ctx, v6, v & 0xffff);
 	return finish(v);
