@@ -200,8 +200,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 }
 
 /*
- * What the filter says of a packet's addresses, before anything else is looked at: most packets that
- * pass a host are none of ours, and shall cost it little. In the upper bits of a walk's `pass`.
+ * What the filter says of a packet's addresses, before anything else is looked at: most packets
+ * that pass a host are none of ours, and shall cost it little. Goes in the upper bits of `pass`.
  */
 #define LOOK_VIP 0x100 /* perhaps to a virtual service */
 #define LOOK_RIP 0x200 /* perhaps from a NAT real server */
