@@ -15,14 +15,7 @@ typedef struct __sk_buff ctx_t;
 /* The name of a global function, of which each hook has its own. */
 #define HOOK(name) bpvs_tc_##name
 
-typedef struct {
-	ctx_t *ctx;
-	void *data;
-	void *end;
-	void *net;
-	__u8 af; /* a constant in each family's walk, and known as one */
-	void *trans;
-} pkt_t;
+#include "pkt.h"
 
 enum { PKT_COMPLETE = 1 };
 
@@ -62,20 +55,6 @@ static __always_inline struct bpvs_flow *pkt_flow(struct bpvs_flow *local)
 static __always_inline void pkt_keep_flow(struct conn_scratch *x, const struct bpvs_flow *f)
 {
 	(void)x, (void)f;
-}
-
-static __always_inline void pkt_open(pkt_t *pkt, ctx_t *ctx)
-{
-	pkt->ctx = ctx;
-	pkt->data = CTX_POINTER(ctx, data);
-	pkt->end = CTX_POINTER(ctx, data_end);
-}
-
-static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
-{
-	void *p = pkt->data + (off & 0x3ff);
-
-	return p + len > pkt->end ? NULL : p;
 }
 
 /*

@@ -16,18 +16,7 @@ typedef struct xdp_md ctx_t;
 /* The name of a global function, of which each hook has its own. */
 #define HOOK(name) bpvs_xdp_##name
 
-/*
- * The packet in hand. The pointers are read from the context once, and checked once against `end`
- * when parsing; whoever moves the packet's bytes opens it anew.
- */
-typedef struct {
-	ctx_t *ctx;
-	void *data;
-	void *end;
-	void *net;   /* network header, checked for its fixed part */
-	__u8 af;     /* a constant in each family's walk, and known as one */
-	void *trans; /* transport header, checked for TCP's or UDP's; unset for later fragments */
-} pkt_t;
+#include "pkt.h"
 
 /* Does this hook finish every packet? XDP leaves what is rare or needs the stack to TC. */
 enum { PKT_COMPLETE = 0 };
@@ -43,21 +32,6 @@ static __always_inline struct bpvs_flow *pkt_flow(struct bpvs_flow *local)
 static __always_inline void pkt_keep_flow(struct conn_scratch *x, const struct bpvs_flow *f)
 {
 	x->flow = *f;
-}
-
-static __always_inline void pkt_open(pkt_t *pkt, ctx_t *ctx)
-{
-	pkt->ctx = ctx;
-	pkt->data = CTX_POINTER(ctx, data);
-	pkt->end = CTX_POINTER(ctx, data_end);
-}
-
-/* `len` bytes at `off`, or NULL where the packet has not so many. */
-static __always_inline void *pkt_at(const pkt_t *pkt, __u32 off, __u32 len)
-{
-	void *p = pkt->data + (off & 0x3ff);
-
-	return p + len > pkt->end ? NULL : p;
 }
 
 /* Make the headers directly readable: they are. */
