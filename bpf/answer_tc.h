@@ -10,7 +10,7 @@
 
 /* As much of the packet as fits: 576 bytes in all for IPv4, the minimum MTU for IPv6. */
 #define QUOTE_V4 (576 - 20 - 8)
-#define QUOTE_V6 (1280 - 40 - 8)
+#define QUOTE_V6 (IPV6_MIN_MTU - 40 - 8)
 
 struct icmp_bucket {
 	__u32 second;
@@ -190,7 +190,7 @@ static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_v
 	} else {
 		x->answer.type = v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG;
 		x->answer.code = v4 ? ICMP4_FRAG_NEEDED : 0;
-		x->answer.mtu = (__u16)(!v4 && mtu < 1280 ? 1280 : mtu);
+		x->answer.mtu = (__u16)(!v4 && mtu < IPV6_MIN_MTU ? IPV6_MIN_MTU : mtu);
 	}
 	return LATER_ANSWER;
 }

@@ -41,7 +41,6 @@ struct bpvs_flow {
 	__u32 frag_id;
 	__u8 ttl; /* or hop limit */
 	__u8 tos; /* or traffic class */
-	__be16 vlan;
 };
 
 /*

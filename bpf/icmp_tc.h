@@ -80,14 +80,13 @@ static __always_inline int icmp_open(pkt_t *pkt, const struct bpvs_flow *f)
 
 /* Routers must not talk us into less than the kernel would believe for its own packets. */
 #define PMTU_LEAST_V4 552
-#define PMTU_LEAST_V6 1280
 
 /* The MTU that an error tells of; 0 if it is about something else. */
 static __always_inline __u32 icmp_mtu(pkt_t *pkt, const struct bpvs_flow *f)
 {
 	struct icmp_header *icmp = pkt_at(pkt, f->l4, sizeof(*icmp));
 	bool v4 = f->af == BPVS_V4;
-	__u32 mtu, least = v4 ? PMTU_LEAST_V4 : PMTU_LEAST_V6;
+	__u32 mtu, least = v4 ? PMTU_LEAST_V4 : IPV6_MIN_MTU;
 
 	if (!icmp || icmp->type != (v4 ? ICMP4_DEST_UNREACH : ICMPV6_PKT_TOOBIG) ||
 	    icmp->code != (v4 ? ICMP4_FRAG_NEEDED : 0))

@@ -24,6 +24,9 @@ struct icmp_header {
 	__be16 mtu; /* ICMPv6 has 32 bits of it, from `unused` on */
 };
 
+/* No IPv6 path is narrower, whatever an error says. */
+#define IPV6_MIN_MTU 1280
+
 #define IP_FRAG_OFFSET 0x1fff
 #define IP_FRAG_MORE   0x2000
 #define IP_FRAG_DF     0x4000
@@ -58,7 +61,6 @@ static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow
 		if (pkt->data + sizeof(*eth) + sizeof(*tag) > pkt->end)
 			return BPVS_SHORT;
 		*ret_proto = tag->proto;
-		f->vlan = tag->tci;
 		f->flags |= FLOW_VLAN;
 		f->l3 += sizeof(*tag);
 	}

@@ -6,9 +6,6 @@
 #include "nat.h"
 #include "tun.h"
 
-#define IPV4_MIN_MTU 68
-#define IPV6_MIN_MTU 1280
-
 /* A packet that a router may cut, but that nothing here can. */
 static __always_inline bool may_cut(const struct bpvs_flow *f, bool tunnel)
 {
