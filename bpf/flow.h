@@ -39,8 +39,9 @@ struct bpvs_flow {
 	__u16 l4;  /* offset of the transport header */
 	__u32 len; /* bytes from the network header on, as IPVS counts them */
 	__u32 frag_id;
-	__u8 ttl; /* or hop limit */
-	__u8 tos; /* or traffic class */
+	__u32 mark; /* firewall mark; 0 where it is not known yet, in front of netfilter */
+	__u8 ttl;   /* or hop limit */
+	__u8 tos;   /* or traffic class */
 };
 
 /*
