@@ -373,7 +373,7 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 {
 	__u64 word = (gen & BPVS_WORD_GEN_MASK) | status;
 
-	/* Also where a first reply assures the template, so that it is noticed (bpvs_conn_move()). */
+	/* Also where a first reply assures the template, so that it makes a move. */
 	if ((n->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ||
 	    (n->control && n->key.proto == IPPROTO_UDP))
 		word |= BPVS_WORD_NOOUTPUT;
