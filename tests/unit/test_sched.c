@@ -17,7 +17,7 @@
 #include "host_env.h"
 #include "../../bpf/sched/sched.h"
 
-struct host_map bpvs_lists, bpvs_dests;
+struct host_map bpvs_lists, bpvs_dests, bpvs_buckets;
 
 #define MOST 12
 #define HEAD -1
