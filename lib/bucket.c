@@ -34,6 +34,18 @@ static __u32 table_len(const struct bpvs_svc *svc)
 	return (__u32)(svc->buckets >> 32);
 }
 
+__u32 bpvs_buckets_len(__u32 sched)
+{
+	switch (sched) {
+	case BPVS_SCHED_DH:
+	case BPVS_SCHED_SH:
+		return BPVS_BUCKETS;
+	case BPVS_SCHED_MH:
+		return BPVS_BUCKETS_MH;
+	}
+	return 0;
+}
+
 static __u32 units_for(__u32 len)
 {
 	return (len + BPVS_UNIT - 1) / BPVS_UNIT;
@@ -110,15 +122,16 @@ int bpvs_bucket_scan(struct bpvs_instance *in)
 	return 0;
 }
 
-static bool region_take(struct bpvs_instance *in, __u32 num, __u32 *ret)
+static __u32 units_there(const struct bpvs_instance *in)
 {
-	__u32 high = word_get(in, BPVS_TOOL_UNIT_HIGH);
+	return word_get(in, BPVS_TOOL_CHUNKS) * BPVS_CHUNK;
+}
 
-	if (num > word_get(in, BPVS_TOOL_CHUNKS) * BPVS_CHUNK - high)
-		return bpvs_gaps_take(&in->tables->units, num, ret);
-	word_set(in, BPVS_TOOL_UNIT_HIGH, high + num);
-	*ret = high;
-	return true;
+/* Is there a region that no reader can hold? */
+static bool region_free(const struct bpvs_instance *in, __u32 num)
+{
+	return num <= units_there(in) - word_get(in, BPVS_TOOL_UNIT_HIGH) ||
+	       bpvs_gaps_have(&in->tables->units, num);
 }
 
 static int chunk_add(struct bpvs_instance *in)
@@ -138,26 +151,41 @@ static int chunk_add(struct bpvs_instance *in)
  * Grace periods are waited for, and memory is saved, as long as a fifth of the units comes free by
  * that; with less, most changes would have to wait.
  */
-static bool region_reuse(struct bpvs_instance *in, __u32 num, __u32 *ret)
+static bool region_recycle(struct bpvs_instance *in, __u32 num)
 {
-	__u32 all = word_get(in, BPVS_TOOL_CHUNKS) * BPVS_CHUNK;
+	__u32 all = units_there(in);
 
 	if (!in->tables->units_waiting || bpvs_tables_recycle(in))
 		return false;
-	return all - in->tables->units_used >= all / 5 && region_take(in, num, ret);
+	return all - in->tables->units_used >= all / 5 && region_free(in, num);
 }
 
-/* Units that no reader can hold. */
+static int region_reserve(struct bpvs_instance *in, __u32 num)
+{
+	int err;
+
+	if (region_free(in, num) || region_recycle(in, num))
+		return 0;
+	err = chunk_add(in);
+	return region_free(in, num) ? 0 : err;
+}
+
+/* Mapped into this process, too. */
 static int region_new(struct bpvs_instance *in, __u32 num, __u32 *ret)
 {
-	int err = 0;
+	__u32 high;
+	int err = region_reserve(in, num);
 
-	if (!region_take(in, num, ret) && !region_reuse(in, num, ret)) {
-		err = chunk_add(in);
-		if (region_take(in, num, ret))
-			err = 0;
+	if (err)
+		return err;
+	high = word_get(in, BPVS_TOOL_UNIT_HIGH);
+	if (num <= units_there(in) - high) {
+		word_set(in, BPVS_TOOL_UNIT_HIGH, high + num);
+		*ret = high;
+	} else {
+		bpvs_gaps_take(&in->tables->units, num, ret);
 	}
-	return err ?: region_open(in, *ret, num);
+	return region_open(in, *ret, num);
 }
 
 /* ---- tables ---- */
@@ -184,19 +212,12 @@ static void deal_out(const struct bpvs_instance *in, const struct bpvs_svc *svc,
 	}
 }
 
-/* 0: the scheduler has no table. */
-static __u32 table_make(const struct bpvs_instance *in, const struct bpvs_svc *svc, __u32 sched)
+static void table_make(const struct bpvs_instance *in, const struct bpvs_svc *svc, __u32 sched)
 {
-	switch (sched) {
-	case BPVS_SCHED_DH:
-	case BPVS_SCHED_SH:
-		deal_out(in, svc, sched == BPVS_SCHED_SH);
-		return BPVS_BUCKETS;
-	case BPVS_SCHED_MH:
+	if (sched == BPVS_SCHED_MH)
 		bpvs_maglev(in, svc, made);
-		return BPVS_BUCKETS_MH;
-	}
-	return 0;
+	else
+		deal_out(in, svc, sched == BPVS_SCHED_SH);
 }
 
 static bool table_is(const struct bpvs_instance *in, __u32 unit, __u32 len)
@@ -207,6 +228,13 @@ static bool table_is(const struct bpvs_instance *in, __u32 unit, __u32 len)
 	return true;
 }
 
+int bpvs_buckets_reserve(struct bpvs_instance *in, __u32 sched)
+{
+	__u32 len = bpvs_buckets_len(sched);
+
+	return len ? region_reserve(in, units_for(len)) : 0;
+}
+
 int bpvs_buckets_open(struct bpvs_instance *in, const struct bpvs_svc *svc)
 {
 	return table_len(svc) ? region_open(in, table_unit(svc), units_for(table_len(svc))) : 0;
@@ -214,11 +242,12 @@ int bpvs_buckets_open(struct bpvs_instance *in, const struct bpvs_svc *svc)
 
 int bpvs_buckets_update(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched)
 {
-	__u32 len = table_make(in, svc, sched), unit;
-	int err = bpvs_buckets_open(in, svc);
+	__u32 len = bpvs_buckets_len(sched), unit;
+	int err = len ? bpvs_buckets_open(in, svc) : 0;
 
 	if (!len || err)
 		return err;
+	table_make(in, svc, sched);
 	if (table_len(svc) == len && table_is(in, table_unit(svc), len))
 		return 0;
 	err = region_new(in, units_for(len), &unit);
@@ -243,7 +272,7 @@ void bpvs_buckets_repair(struct bpvs_instance *in)
 		struct bpvs_svc *svc = &in->svcs[id];
 		bool used = svc->flags & BPVS_SVC_IN_USE;
 
-		if (used && bpvs_sched_hashes(svc->sched))
+		if (used && bpvs_buckets_len(svc->sched))
 			bpvs_buckets_update(in, svc, svc->sched);
 		else
 			bpvs_buckets_drop(in, svc);

@@ -267,8 +267,7 @@ static int dest_del_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 
 	if (!svc)
 		return -ESRCH;
-	err = dest_lookup(in, svc, addr, port, &id, &pos) ?:
-		      bpvs_sched_ready(in, &in->svcs[svc]);
+	err = dest_lookup(in, svc, addr, port, &id, &pos) ?: bpvs_sched_ready(in, &in->svcs[svc]);
 	if (err)
 		return err;
 	bpvs_tables_touch(in);

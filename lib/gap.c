@@ -29,6 +29,14 @@ void bpvs_gaps_set(struct bpvs_gaps *gaps, struct bpvs_gap *used, __u32 num, __u
 	gaps->gap = used;
 }
 
+bool bpvs_gaps_have(const struct bpvs_gaps *gaps, __u32 len)
+{
+	for (__u32 i = 0; i < gaps->num; i++)
+		if (gaps->gap[i].len >= len)
+			return true;
+	return false;
+}
+
 bool bpvs_gaps_take(struct bpvs_gaps *gaps, __u32 len, __u32 *ret)
 {
 	for (__u32 i = 0; i < gaps->num; i++) {

@@ -65,6 +65,11 @@ int bpvs_sched_ready(struct bpvs_instance *in, struct bpvs_svc *svc)
 	return bpvs_buckets_open(in, svc);
 }
 
+int bpvs_sched_reserve(struct bpvs_instance *in, __u32 sched)
+{
+	return bpvs_buckets_reserve(in, sched);
+}
+
 void bpvs_sched_end(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	bpvs_buckets_drop(in, svc);
@@ -79,7 +84,7 @@ int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched
 	if (err)
 		return err;
 	__atomic_store_n(&svc->sched, sched, __ATOMIC_RELEASE);
-	if (!bpvs_sched_hashes(sched))
+	if (!bpvs_buckets_len(sched))
 		bpvs_buckets_drop(in, svc);
 	if (sched == BPVS_SCHED_WRR) {
 		wrr_measure(in, svc);

@@ -102,6 +102,9 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
+	err = bpvs_sched_reserve(in, info->sched);
+	if (err)
+		return err;
 	/* A slot that was kept for this endpoint: its removed destinations can come back. */
 	if (!id) {
 		err = bpvs_tables_new_svc(in, &id);

@@ -47,7 +47,7 @@ struct bpvs_tables {
 	struct bpvs_ids dests;
 	__u32 *rip_bucket; /* hash chains of destinations by endpoint: see rip.c */
 	__u32 *rip_next;
-	__u32 *svc_refs; /* by service id: destinations in use that name it */
+	__u32 *svc_refs;       /* by service id: destinations in use that name it */
 	struct bpvs_gaps gaps; /* of bpvs_lists */
 	bool list_waiting;
 	struct bpvs_gaps units; /* of bpvs_buckets */
@@ -88,6 +88,7 @@ void bpvs_tables_drop_svc(struct bpvs_instance *in, __u32 id);
 
 /* From the regions in use, below `high`. Takes `used` over, which has room for one more. */
 void bpvs_gaps_set(struct bpvs_gaps *gaps, struct bpvs_gap *used, __u32 num, __u32 high);
+bool bpvs_gaps_have(const struct bpvs_gaps *gaps, __u32 len);
 bool bpvs_gaps_take(struct bpvs_gaps *gaps, __u32 len, __u32 *ret);
 
 /* ---- list.c ---- */
@@ -122,6 +123,11 @@ int bpvs_list_scan(struct bpvs_instance *in);
 
 /* To be called before the list or a weight is changed; afterwards nothing can fail. */
 int bpvs_sched_ready(struct bpvs_instance *in, struct bpvs_svc *svc);
+/*
+ * To be called before an id is taken for a service that is to use this scheduler: afterwards
+ * bpvs_sched_start() has no need of bpvs_tables_recycle(), which would give the id away again.
+ */
+int bpvs_sched_reserve(struct bpvs_instance *in, __u32 sched);
 /* The service begins to use a scheduler. On failure it has the old one. */
 int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched);
 /* The service is gone. */
@@ -136,12 +142,10 @@ __u32 bpvs_gcd(__u32 a, __u32 b);
 
 /* ---- bucket.c: the tables of dh, sh and mh ---- */
 
-/* Has the scheduler a table? */
-static inline bool bpvs_sched_hashes(__u32 sched)
-{
-	return sched == BPVS_SCHED_DH || sched == BPVS_SCHED_SH || sched == BPVS_SCHED_MH;
-}
-
+/* How many buckets the table of a scheduler has; 0: it has no table. */
+__u32 bpvs_buckets_len(__u32 sched);
+/* See to it that there is a free region for another table of this scheduler's. */
+int bpvs_buckets_reserve(struct bpvs_instance *in, __u32 sched);
 /* Map what the service's table lies in. */
 int bpvs_buckets_open(struct bpvs_instance *in, const struct bpvs_svc *svc);
 /*

@@ -14,47 +14,39 @@ static inline __u32 bpvs_hash_bucket(__u32 value)
 	return value * 0x61c88647U >> 24;
 }
 
-struct bpvs_sip {
-	__u64 v0, v1, v2, v3;
-};
-
 static inline __u64 bpvs_rotl(__u64 x, unsigned int by)
 {
 	return x << by | x >> (64 - by);
 }
 
-static inline void bpvs_sip_round(struct bpvs_sip *s)
+static inline void bpvs_sip_round(__u64 *v)
 {
-	s->v0 += s->v1;
-	s->v1 = bpvs_rotl(s->v1, 13) ^ s->v0;
-	s->v0 = bpvs_rotl(s->v0, 32);
-	s->v2 += s->v3;
-	s->v3 = bpvs_rotl(s->v3, 16) ^ s->v2;
-	s->v0 += s->v3;
-	s->v3 = bpvs_rotl(s->v3, 21) ^ s->v0;
-	s->v2 += s->v1;
-	s->v1 = bpvs_rotl(s->v1, 17) ^ s->v2;
-	s->v2 = bpvs_rotl(s->v2, 32);
+	v[0] += v[1];
+	v[1] = bpvs_rotl(v[1], 13) ^ v[0];
+	v[0] = bpvs_rotl(v[0], 32);
+	v[2] += v[3];
+	v[3] = bpvs_rotl(v[3], 16) ^ v[2];
+	v[0] += v[3];
+	v[3] = bpvs_rotl(v[3], 21) ^ v[0];
+	v[2] += v[1];
+	v[1] = bpvs_rotl(v[1], 17) ^ v[2];
+	v[2] = bpvs_rotl(v[2], 32);
 }
 
 /* SipHash-1-3 of one 32-bit word, both halves of the key alike; its lower half. */
 static inline __u32 bpvs_hash_sip(__u32 value, __u64 key)
 {
 	__u64 block = (__u64)sizeof(value) << 56 | value;
-	struct bpvs_sip s = {
-		.v0 = 0x736f6d6570736575ULL ^ key,
-		.v1 = 0x646f72616e646f6dULL ^ key,
-		.v2 = 0x6c7967656e657261ULL ^ key,
-		.v3 = 0x7465646279746573ULL ^ key ^ block,
-	};
+	__u64 v[4] = { 0x736f6d6570736575ULL ^ key, 0x646f72616e646f6dULL ^ key,
+		       0x6c7967656e657261ULL ^ key, 0x7465646279746573ULL ^ key ^ block };
 
-	bpvs_sip_round(&s);
-	s.v0 ^= block;
-	s.v2 ^= 0xff;
-	bpvs_sip_round(&s);
-	bpvs_sip_round(&s);
-	bpvs_sip_round(&s);
-	return (__u32)(s.v0 ^ s.v1 ^ s.v2 ^ s.v3);
+	bpvs_sip_round(v);
+	v[0] ^= block;
+	v[2] ^= 0xff;
+	bpvs_sip_round(v);
+	bpvs_sip_round(v);
+	bpvs_sip_round(v);
+	return (__u32)(v[0] ^ v[1] ^ v[2] ^ v[3]);
 }
 
 /* mh's two keys: of its slots and the destinations' first choice, and of their steps. */
