@@ -28,7 +28,8 @@ struct knob {
 	const char *effect;
 };
 
-#define SYNC "no effect yet: connections are not synchronised with another director"
+#define YET  "no effect yet: "
+#define SYNC YET "connections are not synchronised with another director"
 
 static const struct knob knobs[] = {
 #define BPVS_KNOB(name, kind, def, least, most, effect)                                            \
