@@ -157,9 +157,10 @@ struct bpvs_conn_info {
 	__u8 af;
 	__u8 daf; /* family of daddr: differs for tunnels */
 	__u8 proto;
-	__u8 state; /* enum bpvs_tcp_state; 0 for UDP */
+	__u8 state; /* enum bpvs_tcp_state; 0 for UDP; of a template BPVS_TEMPLATE_ASSURED or 0 */
 	__u8 fwd;
 	bool active;
+	bool template; /* then proto may be IPPROTO_IP, and vaddr a firewall mark */
 	__u32 dest;
 	__s32 expires_ms; /* from now, never negative */
 	__u32 pkts;
@@ -177,6 +178,7 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
 int bpvs_conns_flush(struct bpvs_instance *in);
 int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port);
 const char *bpvs_conn_state_name(__u8 proto, __u8 state);
+const char *bpvs_conn_state(const struct bpvs_conn_info *conn);
 
 /* ---- timeouts and sysctls: config.c ---- */
 

@@ -38,11 +38,14 @@ struct bpvs_config {
 	__u32 udp_timeout;		    /* clock units */
 	__u32 services4;		    /* services of each family; 0 switches the family off */
 	__u32 services6;
+	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
+	__u32 any_port_services; /* ... only where there is one */
 	/* clock: replies without a connection are guessed statelessly until then */
 	__u32 full_until;
 	/* sysctls of the same name */
 	__u32 expire_nodest_conn;
 	__u32 conn_reuse_mode;
+	__u32 expire_quiescent_template;
 	__u32 sloppy_tcp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
@@ -86,7 +89,6 @@ struct bpvs_config {
 	__s32 drop_entry;
 	__s32 drop_packet;
 	__s32 est_nice;
-	__s32 expire_quiescent_template;
 	__s32 ignore_tunneled;
 	__s32 lblc_expiration;	/* s */
 	__s32 lblcr_expiration; /* s */
