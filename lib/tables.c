@@ -304,6 +304,17 @@ int bpvs_tables_recycle(struct bpvs_instance *in)
 	return err ?: tables_build(in, true);
 }
 
+/* Before the look at the counters a grace period, after which nobody is about to raise one. */
+int bpvs_tables_forget(struct bpvs_instance *in)
+{
+	int err = bpvs_grace_wait();
+
+	if (err || !sweep_trash(in, 0))
+		return err;
+	bpvs_tables_touch(in);
+	return tables_build(in, false);
+}
+
 int bpvs_tables_enter(struct bpvs_instance *in)
 {
 	int err = bpvs_lock(in);

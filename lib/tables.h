@@ -62,6 +62,8 @@ void bpvs_tables_leave(struct bpvs_instance *in);
 void bpvs_tables_touch(struct bpvs_instance *in);
 /* Wait for a grace period, scan again: all that is free is ready. */
 int bpvs_tables_recycle(struct bpvs_instance *in);
+/* Give up the removed destinations that have no connections, before their time. */
+int bpvs_tables_forget(struct bpvs_instance *in);
 
 /* First id that was never used. */
 __u32 bpvs_tables_svc_high(const struct bpvs_instance *in);
