@@ -54,12 +54,17 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 					const struct bpvs_flow *f)
 {
 	__u32 mode = READ_ONCE(bpvs_cfg.conn_reuse_mode), state = word_state(hit->word);
+	struct bpvs_conn *c;
 
 	if (f->proto != IPPROTO_TCP || !(f->tcp_flags & TH_SYN))
 		return false;
 	if (READ_ONCE(bpvs_cfg.expire_nodest_conn) && READ_ONCE(d->weight) <= 0)
 		return true;
 	if (!mode)
+		return false;
+	/* A template's connections go where the template says. */
+	c = conn_slot(hit->idx);
+	if (c && c->control)
 		return false;
 	return state == BPVS_TCP_TIME_WAIT || state == BPVS_TCP_CLOSE ||
 	       (mode & 2 && state == BPVS_TCP_FIN_WAIT && hit->word & BPVS_WORD_NOOUTPUT);
@@ -91,32 +96,6 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 	if (word_same_gen(word, hit->word))
 		bpvs_conn_kill(hit->idx, word);
 	return BPVS_GO_ON;
-}
-
-static __always_inline void key_request(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
-{
-	k->client = f->saddr;
-	k->peer = f->daddr;
-	k->cport = f->sport;
-	k->pport = f->dport;
-	k->proto = f->proto;
-	k->v6 = f->af == BPVS_V6;
-	k->reply = 0;
-	k->tentative = 0;
-	k->now = now;
-}
-
-static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
-{
-	k->client = f->daddr;
-	k->peer = f->saddr;
-	k->cport = f->dport;
-	k->pport = f->sport;
-	k->proto = f->proto;
-	k->v6 = f->af == BPVS_V6;
-	k->reply = 1;
-	k->tentative = 0;
-	k->now = now;
 }
 
 static __always_inline bool conn_look(const struct conn_key *k, struct conn_hit *hit)

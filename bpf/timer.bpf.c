@@ -37,10 +37,53 @@ struct sweep {
 	__u64 until; /* CLOCK_MONOTONIC: stop then */
 	__u32 block;
 	__u32 now;
+	__u32 flush; /* BPVS_FLUSH_* */
+	__u32 pad;
 };
 
-/* End what has expired in a block and note when the next one may; see bpvs_due_lower(). */
-__noinline int bpvs_sweep_block(__u32 block, __u32 now)
+/* Is a connection to be ended by the flush `what` (BPVS_FLUSH_*)? */
+static __always_inline bool flushed(const struct bpvs_conn *c, __u32 what)
+{
+	struct bpvs_dest *d;
+	__u32 flags;
+
+	if (what & BPVS_FLUSH_ALL)
+		return true;
+	d = dest_get(READ_ONCE(c->dest));
+	if (!d)
+		return false;
+	flags = READ_ONCE(d->flags);
+	return (what & BPVS_FLUSH_REMOVED && !(flags & BPVS_DEST_AVAILABLE)) ||
+	       (what & BPVS_FLUSH_MARKED && flags & BPVS_DEST_FLUSH);
+}
+
+/* End a connection although packets may be refreshing it. */
+__noinline int bpvs_conn_flush(__u32 idx, __u32 what)
+{
+	struct bpvs_conn *c = conn_slot(idx);
+	__u64 word, first;
+	int tries;
+
+	if (!c)
+		return 0;
+	first = word = READ_ONCE(c->word);
+	if (!word_valid(word) || !flushed(c, what))
+		return 0;
+	for (tries = 0; tries < 16; tries++) {
+		if (bpvs_conn_kill(idx, word))
+			return 1;
+		word = READ_ONCE(c->word);
+		if (!word_valid(word) || !word_same_gen(word, first))
+			return 0;
+	}
+	return 0;
+}
+
+/*
+ * End what has expired in a block, and what the running flush is for, and note when the next one
+ * may expire; see bpvs_due_lower().
+ */
+__noinline int bpvs_sweep_block(__u32 block, __u32 now, __u32 flush)
 {
 	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), next = now + NEVER, i;
 
@@ -59,6 +102,8 @@ __noinline int bpvs_sweep_block(__u32 block, __u32 now)
 			continue;
 		if (word_expired(word, now) && bpvs_conn_kill(idx, word))
 			continue;
+		if (unlikely(flush) && bpvs_conn_flush(idx, flush))
+			continue;
 		if ((__s32)(word_expiry(word) - next) < 0)
 			next = word_expiry(word);
 	}
@@ -75,16 +120,40 @@ static long sweep_one(__u32 i, void *arg)
 	if (!at)
 		return 1;
 	due = READ_ONCE(*at);
-	if (due && (__s32)(due - s->now) > 0)
+	if (due && (__s32)(due - s->now) > 0 && likely(!s->flush))
 		return 0;
-	bpvs_sweep_block(block, s->now);
+	bpvs_sweep_block(block, s->now, s->flush);
 	/* The rest of the slice is for the next tick. */
 	return bpf_ktime_get_ns() >= s->until;
 }
 
 /*
- * A slice of the blocks; true when time ran out before its end. Of a block that is not due its
- * place in bpvs_due is read, and nothing else.
+ * A flush that the tools asked for takes a pass from the first block on. What is asked before what:
+ * a tool that comes in between finds its part done by this pass, and waits for the next.
+ */
+static __always_inline void flush_begin(void)
+{
+	__u32 asked = READ_ONCE(bpvs_cfg.flush_asked);
+
+	if (likely(asked == bpvs_cfg.flush_taken) || bpvs_cfg.flush_taken != bpvs_cfg.flush_done)
+		return;
+	bpvs_cfg.flush_now = xchg32(&bpvs_cfg.flush_what, 0);
+	bpvs_cfg.flush_taken = asked;
+	bpvs_cfg.sweep_at = 0;
+}
+
+static __always_inline void flush_end(void)
+{
+	if (likely(bpvs_cfg.flush_taken == bpvs_cfg.flush_done))
+		return;
+	bpvs_cfg.flush_now = 0;
+	barrier();
+	WRITE_ONCE(bpvs_cfg.flush_done, bpvs_cfg.flush_taken);
+}
+
+/*
+ * A slice of the blocks, or with a flush as many as there is time for; true when time ran out
+ * before its end. Of a block that is not due its place in bpvs_due is read, and nothing else.
  */
 static __always_inline bool sweep(__u64 now_ns)
 {
@@ -92,10 +161,15 @@ static __always_inline bool sweep(__u64 now_ns)
 	__u32 slice = blocks / TICKS_A_PASS + 1, left;
 	struct sweep s = {
 		.until = now_ns + SLICE_NS,
-		.block = bpvs_cfg.sweep_at,
 		.now = clock_now(),
 	};
 	long done;
+
+	flush_begin();
+	s.block = bpvs_cfg.sweep_at;
+	s.flush = bpvs_cfg.flush_now;
+	if (bpvs_cfg.flush_taken != bpvs_cfg.flush_done)
+		slice = blocks;
 
 	if (s.block >= blocks)
 		s.block = 0;
@@ -106,6 +180,7 @@ static __always_inline bool sweep(__u64 now_ns)
 	s.block += (__u32)done;
 	if (s.block >= blocks) {
 		s.block = 0;
+		flush_end();
 		count(BPVS_EV_SWEEPS);
 	}
 	bpvs_cfg.sweep_at = s.block;

@@ -157,9 +157,10 @@ struct bpvs_conn_info {
 	__u8 af;
 	__u8 daf; /* family of daddr: differs for tunnels */
 	__u8 proto;
-	__u8 state; /* enum bpvs_tcp_state; 0 for UDP */
+	__u8 state; /* enum bpvs_tcp_state; 0 for UDP; of a template BPVS_TEMPLATE_ASSURED or 0 */
 	__u8 fwd;
 	bool active;
+	bool template; /* then proto may be IPPROTO_IP, and vaddr a firewall mark */
 	__u32 dest;
 	__s32 expires_ms; /* from now, never negative */
 	__u32 pkts;
@@ -167,7 +168,17 @@ struct bpvs_conn_info {
 
 typedef int (*bpvs_conn_cb)(const struct bpvs_conn_info *conn, void *arg);
 int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
+
+/*
+ * End connections, which takes the timer a second or two in a table of millions; those that are
+ * made meanwhile may be among them. All of them: and forget the removed destinations. Those of
+ * destinations with this address, and port unless it is 0: -ENOENT if there is no such destination.
+ * -ETIMEDOUT: the timer does not answer.
+ */
+int bpvs_conns_flush(struct bpvs_instance *in);
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port);
 const char *bpvs_conn_state_name(__u8 proto, __u8 state);
+const char *bpvs_conn_state(const struct bpvs_conn_info *conn);
 
 /* ---- timeouts and sysctls: config.c ---- */
 
@@ -178,9 +189,16 @@ struct bpvs_timeouts {
 int bpvs_timeouts_get(struct bpvs_instance *in, struct bpvs_timeouts *ret);
 int bpvs_timeouts_set(struct bpvs_instance *in, const struct bpvs_timeouts *t);
 
-/* -ENOENT: no such knob; -EOPNOTSUPP: not built yet; -EINVAL: out of range. */
-int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, long *ret);
-int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, long value);
+/*
+ * The knobs of net.ipv4.vs as text, read and taken as the kernel's files in /proc/sys are: numbers
+ * in decimal, 0x or 0 before octal; what follows the last one after a space is not looked at.
+ * -ENOENT: no such knob. -EINVAL, -ERANGE, -EOVERFLOW: where the kernel refuses, as it does.
+ */
+#define BPVS_SYSCTL_SIZE 4096 /* the longest value, with its 0 */
+int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, char *ret, size_t size);
+int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, const char *value);
+/* What setting it does here; NULL: no such knob. */
+const char *bpvs_sysctl_effect(const char *name);
 /* Names in alphabetical order, NULL-terminated. */
 const char *const *bpvs_sysctl_names(void);
 

@@ -417,7 +417,8 @@ static int up_locked(const struct bpvs_up_opts *o)
 	if (err)
 		return err;
 	p = programs_of(s);
-	bpvs_config_defaults(&s->data_cfg->bpvs_cfg, s->rodata->bpvs_ro.clock_hz);
+	bpvs_config_defaults(&s->data_cfg->bpvs_cfg,
+			     (const struct bpvs_rodata *)&s->rodata->bpvs_ro);
 	forwarding_read(before);
 	err = anchor_write(s, o, &p, before);
 	if (!err)

@@ -44,7 +44,8 @@ struct bpvs_instance {
 int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Every timeout and sysctl at IPVS's default; other fields are left alone. For bpvs_up(). */
-void bpvs_config_defaults(struct bpvs_config *cfg, unsigned int clock_hz);
+void bpvs_config_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
+void bpvs_sysctl_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
 
 /* Map conns and conns6, which are NULL until then: most commands have no need of them. */
 int bpvs_conns_open(struct bpvs_instance *in);
