@@ -67,6 +67,7 @@ class Scenario:
     differs: list = dataclasses.field(default_factory=list)
     kernels: list = dataclasses.field(default_factory=list)
     where: str = ""
+    both: bool = False  # the IPv6 twin, too
 
     def ids(self):
         """All entries of docs/differences.md that it names."""
@@ -207,7 +208,20 @@ def parse(text, where=""):
             number = _line(scenarios[-1], line, lines, number)
         except FormatError as error:
             raise FormatError(f"{at}: {error}") from None
-    return scenarios
+    return [one for each in scenarios for one in with_twin(each)]
+
+
+def with_twin(one):
+    """The scenario, and its twin in IPv6 if it says `both families`."""
+    if not one.both:
+        return [one]
+    import families  # only those who read files need it
+
+    try:
+        (twin,) = parse(families.twin(one.source()), one.where)
+    except families.NoTwin as error:
+        raise FormatError(f"{one.where}: {error}") from None
+    return [one, twin]
 
 
 def _head(line, at):
@@ -222,6 +236,9 @@ def _line(scenario, line, lines, number):
     verb, _, rest = line.partition(" ")
     if verb == "differs":
         (scenario.events[-1] if scenario.events else scenario).differs.extend(rest.split())
+        return number
+    if line == "both families":
+        scenario.both = True
         return number
     if verb == "kernel":
         scenario.kernels += rest.split()
