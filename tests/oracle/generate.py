@@ -170,7 +170,7 @@ THEMES = {
     "defence": (4, {"icmp": 0}),
     "drop_entry": (1, {"reuse": 0, "sysctl": 0}),
     "icmp": (5, {"icmp": 25, "odd_packet": 12}),
-    "errors": (4, {"nonsense": 30, "listing": 10, "sysctl": 15, "restore": 4}),
+    "errors": (4, {"nonsense": 30, "listing": 10, "sysctl": 45, "restore": 4}),
     "sizes": (3, {"odd_packet": 30}),
     "twos": (2, {}),
 }
