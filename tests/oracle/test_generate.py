@@ -81,14 +81,14 @@ def test_every_sysctl_is_set_and_refused(scenarios):
     for one in scenarios:
         for event in one.events:
             if event.verb == "sysctl":
-                name, _, value = shlex.split(event.text)[1].partition("=")
+                name, _, value = event.text.split(None, 1)[1].partition("=")
                 said[name].add(value)
     assert set(SYSCTLS) == set(generate.SYSCTLS)
     for name in SYSCTLS:
         good, bad = generate.SYSCTLS[name]
         for value in good + bad:
             if (name, value) != ("drop_entry", 3):
-                assert str(value).strip('"') in said[name], (name, value)
+                assert str(value) in said[name], (name, value)
     assert "3" in said["drop_entry"]
 
 
