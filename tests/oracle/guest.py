@@ -48,8 +48,7 @@ def late(_signal, _frame):
 def play(here, text, fresh):
     """Run a scenario in a world: the events' results, those of the last looks with them."""
     (read,) = scenario.parse(text)
-    here.reset(fresh)
-    here.prepare(text)
+    here.reset(text, fresh)
     results = [here.event(event) for event in read.events]
     if read.name != "reduced":
         looks = [scenario.Event(text) for text in scenario.LAST_LOOKS]
@@ -67,7 +66,7 @@ def work(sock, engine, tools):
             answer["results"] = play(here, task["text"], task["fresh"])
         except Exception:  # whatever it is, the run goes on and reports it
             answer["error"] = traceback.format_exc()
-            here.used = "mtu"  # what state it is in nobody knows: a new one next time
+            here.used = None
         answer["seconds"] = time.monotonic() - start
         send(sock, answer)
 

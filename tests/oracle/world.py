@@ -59,6 +59,7 @@ rule {verb} fwmark {mark} lookup 77
 SUMMING = 2.15  # seconds in which the kernel has surely summed its statistics up
 EVENT_TIMEOUT = 120
 NAMES = re.compile(r"(?<![\w.])([cvrCVR])(\d+)(?:\.\.\1(\d+))?(?![\w.])")
+ALWAYS = {"c99", "C99", "o", "O"}
 SYSCTLS = "/proc/sys/net/ipv4/vs"
 OF_THE_MACHINE = ("sync_qlen_max", "est_cpulist", "est_nice", "debug_level", "lblc_expiration",
                   "lblcr_expiration")
@@ -140,6 +141,16 @@ def mac_host(link, mac):
     return f"{'c' if link == 'out' else 'r'}{number}"
 
 
+def named(text):
+    """The hosts that a scenario names."""
+    names = set()
+    for kind, first, last in NAMES.findall(text):
+        for number in range(int(first), int(last or first) + 1):
+            if 1 <= number <= scenario.LIMIT[kind.lower()]:
+                names.add(f"{kind}{number}")
+    return names
+
+
 class Arrived:
     """A frame that the director sent."""
 
@@ -184,7 +195,7 @@ class World:
         self.ident = 0x4000
         self.last_packet = 0.0
 
-    def make(self):
+    def make(self, text):
         """A new namespace, which this process enters; the one before ends with its links."""
         for fd in self.fds.values():
             os.close(fd)
@@ -195,7 +206,7 @@ class World:
                 knob.write(value)
         self.fds = {link: tap(link) for link in ("out", "in")}
         self.known = set()
-        ip_batch(LINKS + self.unknown({"c99", "C99", "o", "O"}))
+        ip_batch(LINKS + self.unknown(ALWAYS | named(text)))
 
     def unknown(self, names):
         """Commands of ip that make these hosts known to the director, where they are not."""
@@ -211,17 +222,6 @@ class World:
                              "nud permanent\n")
         self.known |= names
         return "".join(lines)
-
-    def prepare(self, text):
-        """Neighbours and addresses for all that a scenario names."""
-        names = set()
-        for kind, first, last in NAMES.findall(text):
-            for number in range(int(first), int(last or first) + 1):
-                if 1 <= number <= scenario.LIMIT[kind.lower()]:
-                    names.add(f"{kind}{number}")
-        lines = self.unknown(names)
-        if lines:
-            ip_batch(lines)
 
     # Packets
 
@@ -528,9 +528,9 @@ class KernelWorld(World):
     name = "kernel"
     sums_at_once = False
 
-    def reset(self, _fresh):
+    def reset(self, text, _fresh):
         self.begin()
-        self.make()
+        self.make(text)
 
     def ipvsadm(self):
         return self.tools["kernel_ipvsadm"], dict(os.environ, LD_LIBRARY_PATH=self.tools["libs"])
@@ -556,37 +556,37 @@ class BpvsWorld(World):
 
     name = "bpvs"
     sums_at_once = True
+    used = None  # the scenario before; None: nobody knows what state this is in
 
-    def reset(self, fresh):
-        mtu = "mtu" in getattr(self, "used", "")
-        if fresh or mtu or not self.fds or not self.forget():
+    def reset(self, text, fresh):
+        """Ready for a scenario: as new, but for what forgetting may have left."""
+        if fresh or not self.fds or not self.forget():
             self.begin()
             if self.fds:
                 self.bpvs("down")
-            self.make()
+            self.make(text)
             self.bpvs("up", "--mode", self.tools["mode"], "--conns", "16k")
+            listed = self.bpvs("sysctl").replace("net.ipv4.vs.", "").replace(" = ", "=")
+            self.defaults = [line for line in listed.splitlines() if line]
+        elif lines := self.unknown(named(text)):
+            ip_batch(lines)
+        self.used = text
 
     def forget(self):
         """Make the instance as new; False where it cannot do that."""
+        if self.used is None or "\nmtu " in self.used:
+            return False
         self.do_unmark(None)
         program, env = self.ipvsadm()
         if spawn(["ipvsadm", "-C"], env, program=program)[0] or spawn(
                 [self.tools["bpvs"], "flush"])[0]:
             return False
-        if "sysctl" in self.used:
+        if "\nsysctl" in self.used:
             self.bpvs("sysctl", *self.defaults)
         if "--set" in self.used:
             spawn(["ipvsadm", "--set", "900", "120", "300"], env, program=program)
-        spawn(["ipvsadm", "-Z"], env, program=program)
         self.begin()
         return True
-
-    def prepare(self, text):
-        self.used = text
-        if "sysctl" in text and not hasattr(self, "defaults"):
-            listed = self.bpvs("sysctl").replace("net.ipv4.vs.", "").replace(" = ", "=")
-            self.defaults = [line for line in listed.splitlines() if line]
-        super().prepare(text)
 
     def bpvs(self, *args):
         return must([self.tools["bpvs"], *args])
