@@ -18,7 +18,7 @@ __attribute__((noinline)) int bpvs_least_piece(struct sched_least *s)
 	for (i = 0; i < PIECE; i++) {
 		struct bpvs_list_entry e;
 		struct bpvs_dest *d;
-		__s64 load, weight;
+		__s64 active, load, weight;
 
 		if (pos == 0)
 			break;
@@ -27,8 +27,16 @@ __attribute__((noinline)) int bpvs_least_piece(struct sched_least *s)
 		d = dest_get(e.dest);
 		if (e.weight <= 0 || !d || !sched_open(d))
 			continue;
-		load = sched_overhead(d);
-		weight = s->weighted ? e.weight : 1;
+		active = READ_ONCE(d->active);
+		if (s->within && active > e.weight)
+			continue;
+		if (s->idle_first && active <= 0) {
+			s->best = e.dest;
+			return 0;
+		}
+		load = active * s->per_active + (__s64)READ_ONCE(d->inactive) * s->per_inactive +
+		       s->base;
+		weight = s->unweighted ? 1 : e.weight;
 		/* load / weight < least / its weight, without rounding; ties keep the first. */
 		if (!s->best || s->least * weight > load * s->least_weight) {
 			s->best = e.dest;

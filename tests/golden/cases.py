@@ -9,8 +9,8 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"}
+SCHEDULERS = {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "none"}
+OTHER_SCHEDULERS = {"lblc", "lblcr", "dh", "sh", "mh", "twos"}
 
 
 def not_built(line):
