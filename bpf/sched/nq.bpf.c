@@ -7,7 +7,7 @@
 
 __attribute__((noinline)) int bpvs_sched_nq(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	struct sched_least s = { LEAST_DELAY, .idle_first = 1 };
+	struct sched_least s = { LEAST_DELAY, .flags = LEAST_IDLE_FIRST };
 
 	if (!svc || !flow)
 		return 0;

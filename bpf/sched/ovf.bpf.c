@@ -7,7 +7,7 @@
 
 __attribute__((noinline)) int bpvs_sched_ovf(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	struct sched_least s = { LEAST_HEAVIEST, .within = 1 };
+	struct sched_least s = { LEAST_HEAVIEST, .flags = LEAST_WITHIN };
 
 	if (!svc || !flow)
 		return 0;

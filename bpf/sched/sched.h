@@ -83,16 +83,18 @@ struct sched_least {
 	struct sched_list l;
 	__u32 from;
 	__u32 best; /* 0 to begin with */
-	__s32 per_active;
-	__s32 per_inactive;
-	__s32 base;
-	__u8 unweighted; /* every weight above 0 counts as 1 */
-	__u8 idle_first; /* the first one without active connections ends the walk */
-	__u8 within;	 /* passes over those with more active connections than weight */
-	__u8 pad;
-	__s64 least;
+	__s64 per_active;
+	__s64 per_inactive;
+	__s64 base;
+	__u32 flags; /* LEAST_* */
+	__u32 pad;
+	__s64 least; /* the walk's own: load and weight of the best one */
 	__s64 least_weight;
 };
+
+#define LEAST_UNWEIGHTED 0x1 /* every weight above 0 counts as 1 */
+#define LEAST_IDLE_FIRST 0x2 /* the first one without active connections ends the walk */
+#define LEAST_WITHIN	 0x4 /* passes over those with more active connections than weight */
 
 /* IPVS's overhead: an active connection weighs as much as 257 inactive ones. */
 #define LEAST_OVERHEAD .per_active = 257, .per_inactive = 1
