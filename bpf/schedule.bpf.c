@@ -126,7 +126,7 @@ __noinline int bpvs_choose_stateless(struct bpvs_svc *svc, const struct bpvs_flo
 	if (!svc || !f)
 		return 0;
 	s.l = sched_list(svc);
-	if (!s.l.len)
+	if (!s.l.len || READ_ONCE(svc->sched) == BPVS_SCHED_NONE)
 		return 0;
 	client = f->saddr;
 	port = f->sport;

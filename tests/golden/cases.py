@@ -9,8 +9,8 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "sed", "nq", "fo", "ovf", "twos"}
+SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "none"}
+OTHER_SCHEDULERS = {"lblc", "lblcr", "twos"}
 
 
 def not_built(line):
