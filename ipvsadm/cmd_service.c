@@ -33,8 +33,6 @@ int sched_resolve(const char *name, unsigned int *ret)
 /* What a service asks for that this version lacks, or NULL. */
 static const char *service_lacks(const struct args *a)
 {
-	if (a->pe)
-		return "persistence engines (--pe) are";
 	if (a->svc.sched_flags)
 		return "scheduler flags (-b) are";
 	if (a->svc.key.fwmark)
@@ -51,7 +49,7 @@ static int service_put(struct bpvs_instance *in, const struct args *a)
 	int status, err;
 
 	/* A name that no version knows is an error of the caller's, whatever else is missing. */
-	if (a->pe && strcmp(a->pe, "sip"))
+	if (a->pe && bpvs_pe_find(a->pe, &info.pe))
 		return complain(a->cmd, -ENOENT);
 	status = sched_resolve(a->sched, &info.sched);
 	if (status)

@@ -89,6 +89,7 @@ struct bpvs_svc_info {
 	__u32 sched_flags;
 	__u32 timeout; /* s */
 	__be32 netmask;
+	__u32 pe;	 /* enum bpvs_pe */
 	__u32 num_dests; /* only read */
 	__u32 id;	 /* only read */
 };
@@ -164,6 +165,7 @@ struct bpvs_conn_info {
 	__u32 dest;
 	__s32 expires_ms; /* from now, never negative */
 	__u32 pkts;
+	const char *call; /* template by Call-ID: that; until the callback returns. Or NULL */
 };
 
 typedef int (*bpvs_conn_cb)(const struct bpvs_conn_info *conn, void *arg);
@@ -206,4 +208,6 @@ const char *const *bpvs_sysctl_names(void);
 
 const char *bpvs_sched_name(unsigned int sched); /* NULL: no such scheduler */
 int bpvs_sched_find(const char *name, unsigned int *ret);
-const char *bpvs_fwd_name(unsigned int fwd); /* "Masq", "Local", "Tunnel", "Route" */
+const char *bpvs_pe_name(unsigned int pe);	       /* "" for none */
+int bpvs_pe_find(const char *name, unsigned int *ret); /* -ENOENT */
+const char *bpvs_fwd_name(unsigned int fwd);	       /* "Masq", "Local", "Tunnel", "Route" */

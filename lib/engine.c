@@ -181,6 +181,7 @@ static void sizes_set(struct bpvs_bpf *s, const struct bpvs_rodata *ro)
 	/* Services, and the endpoints of NAT destinations (BPVS_KEY_RIP). */
 	bpf_map__set_max_entries(s->maps.bpvs_svc_ids, ro->max_svc + ro->max_dest);
 	bpf_map__set_max_entries(s->maps.bpvs_spill, 2 * ro->spills);
+	bpf_map__set_max_entries(s->maps.bpvs_calls, slots);
 }
 
 static int load(const struct bpvs_up_opts *o, struct bpvs_bpf **ret)

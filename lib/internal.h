@@ -22,6 +22,7 @@ struct bpvs_instance {
 	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
 	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
+	int fd_calls; /* HASH: slot of a template -> struct bpvs_call */
 	int fd_xdp;
 	int fd_tc;
 	int fd_lock;
@@ -58,5 +59,7 @@ void bpvs_tables_free(struct bpvs_instance *in);
 /* The map that the data path finds services with. */
 int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id);
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+/* The Call-ID of a template. */
+int bpvs_map_call_get(struct bpvs_instance *in, __u32 slot, struct bpvs_call *ret);
 /* Wait until no reader holds an id or a list that was unpublished before. */
 int bpvs_grace_wait(void);

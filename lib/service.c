@@ -51,6 +51,7 @@ static void svc_set(struct bpvs_svc *svc, const struct bpvs_svc_info *info)
 	svc->sched_flags = info->sched_flags;
 	svc->timeout = info->timeout;
 	svc->netmask = info->netmask;
+	svc->pe = info->pe;
 	__atomic_store_n(&svc->flags, (info->flags & FLAGS_SET) | BPVS_SVC_IN_USE,
 			 __ATOMIC_RELEASE);
 }
@@ -216,6 +217,7 @@ static void svc_read(const struct bpvs_instance *in, __u32 id, struct bpvs_svc_i
 		.sched_flags = svc->sched_flags,
 		.timeout = svc->timeout,
 		.netmask = svc->netmask,
+		.pe = svc->pe,
 		.num_dests = bpvs_list_len(svc->list),
 		.id = id,
 	};

@@ -56,7 +56,7 @@ SYSCTLS = {
     "sync_refresh_period": ([0, 10], ["x"]),
     "sync_retries": ([0, 3], [4]),
     "sync_sock_size": ([0, 100000], ["x"]),
-    "sync_threshold": (['"2 10"', '"3 50"'], ['"9 5"']),
+    "sync_threshold": (["2 10", "3 50"], ["9 5"]),
     "sync_version": ([0, 1], [2]),
     # Not on every kernel: RELEASES.
     "conn_lfactor": ([-4, 8], [9]),
@@ -170,7 +170,7 @@ THEMES = {
     "defence": (4, {"icmp": 0}),
     "drop_entry": (1, {"reuse": 0, "sysctl": 0}),
     "icmp": (5, {"icmp": 25, "odd_packet": 12}),
-    "errors": (4, {"nonsense": 30, "listing": 10, "sysctl": 15, "restore": 4}),
+    "errors": (4, {"nonsense": 30, "listing": 10, "sysctl": 45, "restore": 4}),
     "sizes": (3, {"odd_packet": 30}),
     "twos": (2, {}),
 }
@@ -622,16 +622,12 @@ class Generator:
             self.say(f"sysctl {name}")
             return
         if self.chance(45 if errors else 10):
-            self.say(f"sysctl {self.assignment(name, rng.choice(bad))}")
+            self.say(f"sysctl {name}={rng.choice(bad)}")
             return
         if name in DEFENCES:
             self.set_defence(name, rng.choice([v for v in good if (name, v) != ("drop_entry", 3)]))
             return
-        self.say(f"sysctl {self.assignment(name, rng.choice(good))}")
-
-    def assignment(self, name, value):
-        value = str(value)
-        return f'"{name}={value[1:-1]}"' if value.startswith('"') else f"{name}={value}"
+        self.say(f"sysctl {name}={rng.choice(good)}")
 
     def set_defence(self, name, value):
         """The kernel looks at them once a second, and makes 2 of 1 or 1 of 2."""

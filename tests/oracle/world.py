@@ -112,7 +112,13 @@ def must(argv, stdin=b""):
 
 
 def ip_batch(lines):
-    must(["ip", "-batch", "-"], lines.encode())
+    """Lines of ip. -6 is for ip itself and not for a batch."""
+    lines = lines.splitlines()
+    six = [line.removeprefix("-6 ") for line in lines if line.startswith("-6 ")]
+    rest = [line for line in lines if not line.startswith("-6 ")]
+    for options, batch in (([], rest), (["-6"], six)):
+        if batch:
+            must(["ip", *options, "-batch", "-"], "\n".join([*batch, ""]).encode())
 
 
 def host_mac(name):
