@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* From a flow without a connection to one with: service, scheduler, insertion. */
+#include "defence.h"
 #include "schedule.h"
 #include "sched/sched.h"
 
@@ -125,7 +126,7 @@ __noinline int bpvs_choose_stateless(struct bpvs_svc *svc, const struct bpvs_flo
 	if (!svc || !f)
 		return 0;
 	s.l = sched_list(svc);
-	if (!s.l.len)
+	if (!s.l.len || READ_ONCE(svc->sched) == BPVS_SCHED_NONE)
 		return 0;
 	client = f->saddr;
 	port = f->sport;
@@ -420,6 +421,8 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_NO_SERVICE;
 	if (!start && !(full && f->proto == IPPROTO_TCP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
+	if (start && defence_drops())
+		return BPVS_DEFENCE;
 	v = svc_takes(svc, f);
 	if (v == BPVS_GO_ON)
 		v = call_known(x, svc);

@@ -5,6 +5,7 @@
  * timer has to stay pinned: the kernel cancels the timer with the map's last user reference.
  */
 #include "conn.h"
+#include "defence.h"
 
 #define TICK_NS	  4000000ULL
 #define SECOND_NS 1000000000ULL
@@ -37,8 +38,8 @@ struct sweep {
 	__u64 until; /* CLOCK_MONOTONIC: stop then */
 	__u32 block;
 	__u32 now;
-	__u32 flush; /* BPVS_FLUSH_* */
-	__u32 pad;
+	__u32 flush;	  /* BPVS_FLUSH_* */
+	__u32 drop_entry; /* drop some that have not expired */
 };
 
 /* Is a connection to be ended by the flush `what` (BPVS_FLUSH_*)? */
@@ -75,7 +76,12 @@ __noinline int bpvs_conn_flush(__u32 idx, __u32 what)
 		word = READ_ONCE(c->word);
 		if (!word_valid(word) || !word_same_gen(word, first))
 			return 0;
+		/* Its connections may lie in blocks that are yet to come. */
+		if (c->flags & BPVS_CONN_TEMPLATE)
+			break;
 	}
+	if (!bpvs_cfg.flush_again)
+		bpvs_cfg.flush_again = 1;
 	return 0;
 }
 
@@ -119,6 +125,8 @@ static long sweep_one(__u32 i, void *arg)
 	at = bpf_map_lookup_elem(&bpvs_due, &block);
 	if (!at)
 		return 1;
+	if (unlikely(s->drop_entry) && !(bpf_get_prandom_u32() % DROP_ENTRY_SHARE))
+		bpvs_drop_block(block, s->now);
 	due = READ_ONCE(*at);
 	if (due && (__s32)(due - s->now) > 0 && likely(!s->flush))
 		return 0;
@@ -126,6 +134,9 @@ static long sweep_one(__u32 i, void *arg)
 	/* The rest of the slice is for the next tick. */
 	return bpf_ktime_get_ns() >= s->until;
 }
+
+/* Value of flush_again in the second pass, which is the last. */
+#define FLUSH_TWICE 2
 
 /*
  * A flush that the tools asked for takes a pass from the first block on. What is asked before what:
@@ -139,6 +150,7 @@ static __always_inline void flush_begin(void)
 		return;
 	bpvs_cfg.flush_now = xchg32(&bpvs_cfg.flush_what, 0);
 	bpvs_cfg.flush_taken = asked;
+	bpvs_cfg.flush_again = 0;
 	bpvs_cfg.sweep_at = 0;
 }
 
@@ -146,6 +158,10 @@ static __always_inline void flush_end(void)
 {
 	if (likely(bpvs_cfg.flush_taken == bpvs_cfg.flush_done))
 		return;
+	if (bpvs_cfg.flush_again == 1) {
+		bpvs_cfg.flush_again = FLUSH_TWICE;
+		return;
+	}
 	bpvs_cfg.flush_now = 0;
 	barrier();
 	WRITE_ONCE(bpvs_cfg.flush_done, bpvs_cfg.flush_taken);
@@ -168,6 +184,7 @@ static __always_inline bool sweep(__u64 now_ns)
 	flush_begin();
 	s.block = bpvs_cfg.sweep_at;
 	s.flush = bpvs_cfg.flush_now;
+	s.drop_entry = bpvs_cfg.drop_entry_on;
 	if (bpvs_cfg.flush_taken != bpvs_cfg.flush_done)
 		slice = blocks;
 
@@ -307,6 +324,7 @@ static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 	bpvs_cfg.tick_clock = bpf_jiffies64();
 	bpvs_cfg.tick_ktime = start;
 	full_until_carry(clock_now());
+	bpvs_defence(clock_now());
 	behind = sweep(start);
 	estimates(start);
 	cost = bpf_ktime_get_ns() - start;

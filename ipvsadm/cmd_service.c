@@ -9,8 +9,7 @@
 /* Schedulers of kernels up to 7.2 that are yet to be written. */
 static bool sched_is_known(const char *name)
 {
-	static const char *const names[] = { "lblc", "lblcr", "dh",  "sh", "sed",
-					     "nq",   "fo",    "ovf", "mh", "twos" };
+	static const char *const names[] = { "lblc", "lblcr", "twos" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))
@@ -33,8 +32,6 @@ int sched_resolve(const char *name, unsigned int *ret)
 /* What a service asks for that this version lacks, or NULL. */
 static const char *service_lacks(const struct args *a)
 {
-	if (a->svc.sched_flags)
-		return "scheduler flags (-b) are";
 	if (a->svc.key.fwmark)
 		return "firewall-mark services (-f) are";
 	if (a->svc.key.proto == IPPROTO_SCTP)

@@ -61,6 +61,13 @@ struct bpvs_status {
 	unsigned int conn_bytes; /* memory for each of conns_max */
 	__u64 table_bytes;
 	unsigned int services, services_max, dests_max;
+	enum bpvs_memory {
+		BPVS_MEMORY_KNOWN,
+		BPVS_MEMORY_UNNAMED, /* the kernel's symbols do not say where it is counted */
+		BPVS_MEMORY_LOCKED,  /* programs may not read the kernel's memory */
+	} memory;
+	__u64 free_pages;
+	int few_pages;			 /* amemthresh */
 	__u64 tick_gap_ns, tick_cost_ns; /* of the timer, since it was brought up */
 };
 

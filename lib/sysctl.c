@@ -273,13 +273,13 @@ int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, char *ret, size_
  */
 static void defence_hasten(struct bpvs_instance *in)
 {
+	__u32 asked = __atomic_add_fetch(&in->cfg->defence_asked, 1, __ATOMIC_SEQ_CST);
 	struct timespec ms = { .tv_nsec = 1000000 };
 
-	__atomic_store_n(&in->cfg->defence_at, 0, __ATOMIC_RELEASE);
 	for (int tries = 0; tries < 100; tries++) {
 		/* Without a timer there is nothing to wait for. */
 		if (!__atomic_load_n(&in->cfg->tick_ktime, __ATOMIC_RELAXED) ||
-		    __atomic_load_n(&in->cfg->defence_at, __ATOMIC_ACQUIRE))
+		    (__s32)(__atomic_load_n(&in->cfg->defence_done, __ATOMIC_ACQUIRE) - asked) >= 0)
 			return;
 		nanosleep(&ms, NULL);
 	}

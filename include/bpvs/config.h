@@ -20,9 +20,13 @@ struct bpvs_rodata {
 	__u32 clock_hz;
 	/* Keys of the hash of client endpoints, random per instance. */
 	__u64 hash_key[6];
-	/* Address of the kernel's vm_zone_stat, or 0: free memory cannot be told (lib/memory.c). */
+	/* Address of the kernel's vm_zone_stat, or why free memory is not known (lib/memory.c). */
 	__u64 zone_stat;
 };
+
+#define BPVS_MEMORY_NO_SYMBOL	0 /* the kernel does not tell where it counts */
+#define BPVS_MEMORY_FORBIDDEN	1 /* its memory may not be read (lockdown) */
+#define BPVS_MEMORY_READABLE(v) ((v) > BPVS_MEMORY_FORBIDDEN)
 
 /* CPUs that est_cpulist can name. */
 #define BPVS_EST_CPUS 1024
@@ -70,13 +74,21 @@ struct bpvs_config {
 	__u32 flush_taken; /* the timer's: what the running pass answers ... */
 	__u32 flush_now;   /* ... and which connections it ends */
 	__u32 flush_done;
-	/* Defence (bpf/defence.h), written by the timer; the tools zero defence_at to hasten it. */
-	__u32 defence_at;    /* clock of the next look at the memory, or 0 = now */
-	__u32 drop_entry_on; /* the sweep drops entries at random */
-	__u32 secure_tcp_on; /* TCP's states go by the tables for times of attack */
-	__s32 drop_rate;     /* one new connection in so many is dropped; 0 = none */
-	__s32 drop_counter;  /* also moved by the data path */
-	__u64 free_pages;    /* at the last look */
+	__u32 flush_again; /* the timer's: templates were left, for a pass more */
+	/*
+	 * Defence (bpf/defence.bpf.c), written by the timer. It looks at the memory each second,
+	 * and when the tools raise defence_asked; that is defence_done when it has.
+	 */
+	__u32 defence_at; /* clock of the next look */
+	__u32 defence_asked;
+	__u32 defence_done;
+	__u32 drop_entry_on;  /* the sweep drops entries at random */
+	__u32 secure_tcp_on;  /* TCP's states go by the tables for times of attack */
+	__s32 drop_rate;      /* one new connection in so many is dropped; 0 = none */
+	__s32 drop_counter;   /* until the next one; also moved by the data path */
+	__s8 drop_classes[9]; /* drop_entry's, by packets of the connection */
+	__u8 pad0[7];
+	__u64 free_pages; /* at the last look */
 	/* sysctls of the same name (lib/sysctl.def) */
 	__s32 am_droprate;
 	__s32 amemthresh;
@@ -117,7 +129,9 @@ enum bpvs_tool_word {
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
-	BPVS_TOOL_CHANGING, /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
+	BPVS_TOOL_UNIT_HIGH, /* no table lies behind this unit, nor did one that may still be read */
 };
 
 /*

@@ -62,7 +62,8 @@ struct bpvs_dest {
 	__u32 removed_at; /* clock */
 	__u32 epoch;	  /* that of its service when it was added: see struct bpvs_svc */
 	__u8 fwd_set;	  /* the method as configured; fwd differs from it for a local address */
-	__u8 pad1[7];
+	__u8 pad1[3];
+	__s32 last_weight; /* the last that was not 0, unless it was added with 0: mh's */
 	/* line 2: counters, moved by atomics in the data path */
 	__s32 active;
 	__s32 inactive;

@@ -23,7 +23,7 @@ import compare
 import scenario
 import world
 
-TRIALS = 30  # runs to find the smallest failing form of a scenario
+TRIALS = 16  # runs to find the smallest failing form of a scenario
 
 
 def send(sock, message):
@@ -111,6 +111,8 @@ class Task:
 class Judgement:
     """A scenario's way from its first run to its verdict."""
 
+    thorough = 10  # differences to reduce and to see in a new instance; of more, the start says enough
+
     def __init__(self, text):
         (self.scenario,) = scenario.parse(text)
         self.verdict = {"name": self.scenario.name, "seconds": {}}
@@ -121,20 +123,29 @@ class Judgement:
         """Yields (text, fresh); is sent both engines' answers."""
         text = self.scenario.source()
         answers = yield text, False
-        failed = self.error(answers)
-        found = None if failed else self.unlisted(answers)
-        if failed or found is not None:
-            answers = yield text, True
-            if self.error(answers):
-                return dict(self.verdict, verdict="failed", error=self.error(answers))
-            again = self.unlisted(answers)
-            if again is None:
-                return dict(self.verdict, verdict="unsteady", event=self.event(found))
-            return (yield from self.different(again, answers))
+        if self.error(answers) or self.unlisted(answers) is not None:
+            return (yield from self.again(text, answers))
         missing = self.not_met(answers)
         if missing:
             return dict(self.verdict, verdict="stale", ids=missing)
         return dict(self.verdict, verdict="listed" if self.met(answers) else "same")
+
+    def again(self, text, answers):
+        """It failed or differed: once more, and if that is no chance, in a new instance."""
+        found = None if self.error(answers) else self.unlisted(answers)
+        for fresh in (False, True):
+            if fresh and Judgement.thorough <= 0:
+                break  # so much differs that it is not worth the time
+            answers = yield text, fresh
+            if self.error(answers):
+                continue
+            at = self.unlisted(answers)
+            if at is None:
+                return dict(self.verdict, verdict="unsteady", in_new_instance=fresh,
+                            event=None if found is None else self.event(found))
+        if self.error(answers):
+            return dict(self.verdict, verdict="failed", error=self.error(answers))
+        return (yield from self.different(at, answers))
 
     def different(self, at, answers):
         verdict = dict(self.verdict, verdict="different", event=self.event(at),
@@ -143,7 +154,9 @@ class Judgement:
         events = [*self.scenario.events[:at], scenario.Event(self.event(at))]
         if at < len(self.scenario.events):
             events[-1] = self.scenario.events[at]
-        verdict["reduced"] = yield from reduce(events, verdict)
+        Judgement.thorough -= 1
+        trials = TRIALS if Judgement.thorough >= 0 else 0
+        verdict["reduced"] = yield from reduce(events, verdict, trials)
         return verdict
 
     def event(self, at):
@@ -173,9 +186,8 @@ class Judgement:
         return [i for i in self.scenario.ids() if i not in met and not i.endswith("?")]
 
 
-def reduce(events, verdict):
+def reduce(events, verdict, trials):
     """Leave out what the last event needs not to differ; yields runs, returns the text left."""
-    trials = TRIALS
     size = max(1, len(events) // 2)
     while size and trials:
         at = len(events) - 1 - size
@@ -303,7 +315,7 @@ def main():
         print(json.dumps(verdict), file=log, flush=True)
         if verdict["verdict"] not in ("same", "listed"):
             print(f"{verdict['verdict']}: {verdict['name']}", flush=True)
-        if len(done) % 50 == 0:
+        if len(done) % 25 == 0:
             print(f"{len(done)} of {len(job['scenarios'])}, {time.monotonic() - start:.0f} s",
                   flush=True)
 

@@ -60,6 +60,7 @@ SUMMING = 2.15  # seconds in which the kernel has surely summed its statistics u
 EVENT_TIMEOUT = 120
 NAMES = re.compile(r"(?<![\w.])([cvrCVR])(\d+)(?:\.\.\1(\d+))?(?![\w.])")
 ALWAYS = {"c99", "C99", "o", "O"}
+SMALL = "--conns 16k --services 256 --dests 4k".split()  # each call maps what there is room for
 SYSCTLS = "/proc/sys/net/ipv4/vs"
 OF_THE_MACHINE = ("sync_qlen_max", "est_cpulist", "est_nice", "debug_level", "lblc_expiration",
                   "lblcr_expiration")
@@ -581,7 +582,7 @@ class BpvsWorld(World):
             if self.fds:
                 self.bpvs("down")
             self.make(text)
-            self.bpvs("up", "--mode", self.tools["mode"], "--conns", "16k")
+            self.bpvs("up", "--mode", self.tools["mode"], *SMALL)
             listed = self.bpvs("sysctl").replace("net.ipv4.vs.", "").replace(" = ", "=")
             self.defaults = [line for line in listed.splitlines() if line]
         elif lines := self.unknown(named(text)):
