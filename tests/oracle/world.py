@@ -549,6 +549,9 @@ class KernelWorld(World):
         self.begin()
         self.make(text)
 
+    def end(self):
+        """The namespace goes with the process."""
+
     def ipvsadm(self):
         return self.tools["kernel_ipvsadm"], dict(os.environ, LD_LIBRARY_PATH=self.tools["libs"])
 
@@ -604,6 +607,10 @@ class BpvsWorld(World):
             spawn(["ipvsadm", "--set", "900", "120", "300"], env, program=program)
         self.begin()
         return True
+
+    def end(self):
+        if self.fds:
+            self.bpvs("down")
 
     def bpvs(self, *args):
         return must([self.tools["bpvs"], *args])
