@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The schedulers, compiled for the host, against twins that do what the kernel's do in the kernel's
- * own way: a list with the newest destination first, wrr walking pass after pass; those that hash are
- * in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by libbpvs'
- * own functions; choice and state have to agree after every packet.
+ * own way: a list with the newest destination first, wrr walking pass after pass; those that hash
+ * are in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by
+ * libbpvs' own functions; choice and state have to agree after every packet.
  */
 #include <netinet/in.h>
 #include <setjmp.h>
