@@ -54,12 +54,17 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 					const struct bpvs_flow *f)
 {
 	__u32 mode = READ_ONCE(bpvs_cfg.conn_reuse_mode), state = word_state(hit->word);
+	struct bpvs_conn *c;
 
 	if (f->proto != IPPROTO_TCP || !(f->tcp_flags & TH_SYN))
 		return false;
 	if (READ_ONCE(bpvs_cfg.expire_nodest_conn) && READ_ONCE(d->weight) <= 0)
 		return true;
 	if (!mode)
+		return false;
+	/* A template's connections go where the template says. */
+	c = conn_slot(hit->idx);
+	if (c && c->control)
 		return false;
 	return state == BPVS_TCP_TIME_WAIT || state == BPVS_TCP_CLOSE ||
 	       (mode & 2 && state == BPVS_TCP_FIN_WAIT && hit->word & BPVS_WORD_NOOUTPUT);
@@ -93,32 +98,6 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 	return BPVS_GO_ON;
 }
 
-static __always_inline void key_request(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
-{
-	k->client = f->saddr;
-	k->peer = f->daddr;
-	k->cport = f->sport;
-	k->pport = f->dport;
-	k->proto = f->proto;
-	k->v6 = f->af == BPVS_V6;
-	k->reply = 0;
-	k->tentative = 0;
-	k->now = now;
-}
-
-static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
-{
-	k->client = f->daddr;
-	k->peer = f->saddr;
-	k->cport = f->dport;
-	k->pport = f->sport;
-	k->proto = f->proto;
-	k->v6 = f->af == BPVS_V6;
-	k->reply = 1;
-	k->tentative = 0;
-	k->now = now;
-}
-
 static __always_inline bool conn_look(const struct conn_key *k, struct conn_hit *hit)
 {
 	struct conn_scratch *x;
@@ -143,6 +122,7 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 		return BPVS_BUG_MAP;
 	pkt_keep_flow(x, f);
 	x->n.key = *k;
+	x->call.look = CALL_UNREAD;
 	return LATER_START;
 }
 
@@ -351,6 +331,8 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 		return BPVS_BUG_MAP;
 	if (later == LATER_START) {
 		v = bpvs_schedule(x);
+		if (v == LATER_CALL)
+			v = call_read(ctx, x) ?: bpvs_schedule(x);
 		if (v == BPVS_GO_ON)
 			v = walk_again(ctx, v6, PASS_STARTED);
 		else if (v == BPVS_NO_SERVICE)

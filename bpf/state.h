@@ -121,6 +121,7 @@ static __always_inline __u64 word_next(__u64 word, struct move m, __u32 now)
 			next |= BPVS_WORD_ACTIVE;
 	} else {
 		timeout = READ_ONCE(bpvs_cfg.udp_timeout);
+		next &= ~(m.reply ? BPVS_WORD_NOOUTPUT : 0ULL);
 	}
 	return (__u32)next | (__u64)(now + timeout) << BPVS_WORD_EXPIRY_SHIFT;
 }
@@ -128,6 +129,14 @@ static __always_inline __u64 word_next(__u64 word, struct move m, __u32 now)
 static __always_inline bool word_settled(__u64 word, __u64 next)
 {
 	return (__u32)next == (__u32)word && (__u32)((next >> 32) - (word >> 32)) < REFRESH_GRAIN;
+}
+
+/* Does this step show that the client is served, which assures its template? */
+static __always_inline bool move_assures(const struct move *m, __u64 next)
+{
+	if (m->proto == IPPROTO_TCP)
+		return word_state(next) == BPVS_TCP_ESTABLISHED;
+	return m->reply;
 }
 
 /*

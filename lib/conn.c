@@ -22,6 +22,13 @@ const char *bpvs_conn_state_name(__u8 proto, __u8 state)
 	return state < BPVS_TCP_STATES ? tcp_names[state] : "ERR!";
 }
 
+const char *bpvs_conn_state(const struct bpvs_conn_info *conn)
+{
+	if (conn->template)
+		return conn->state & BPVS_TEMPLATE_ASSURED ? "ASSURED" : "NONE";
+	return bpvs_conn_state_name(conn->proto, conn->state);
+}
+
 struct conn_copy {
 	struct bpvs_conn conn;
 	struct bpvs_conn6 conn6;
@@ -79,21 +86,38 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 		      struct bpvs_conn_info *ret)
 {
 	const struct bpvs_conn *c = &from->conn;
+	bool template = c->flags & BPVS_CONN_TEMPLATE;
 
 	*ret = (struct bpvs_conn_info){
-		.cport = c->cport,
+		/* A template by Call-ID keeps some of its hash there. */
+		.cport = template ? 0 : c->cport,
 		.vport = c->vport,
-		.dport = c->dport,
+		/* As the kernel marks one that is not to be used any more. */
+		.dport = c->word & BPVS_WORD_STALE ? htons(0xffff) : c->dport,
 		.af = c->flags & BPVS_CONN_V6 ? BPVS_V6 : BPVS_V4,
-		.proto = c->proto,
+		.proto = template ? (__u8)~c->proto : c->proto,
 		.state = (c->word & BPVS_WORD_STATE_MASK) >> BPVS_WORD_STATE_SHIFT,
 		.fwd = c->flags & BPVS_CONN_FWD,
 		.active = c->word & BPVS_WORD_ACTIVE,
+		.template = template,
 		.dest = c->dest,
 		.expires_ms = (__s32)((__s64)left * 1000 / bpvs_clock_hz(in)),
 		.pkts = c->pkts,
 	};
 	conn_addrs(in, from, ret);
+}
+
+/* The Call-ID of a template that has one, or NULL. */
+static const char *call_text(struct bpvs_instance *in, __u32 slot, const struct bpvs_conn *c,
+			     char text[256])
+{
+	struct bpvs_call call;
+
+	if (!(c->flags & BPVS_CONN_CALL) || bpvs_map_call_get(in, slot, &call))
+		return NULL;
+	memcpy(text, call.text, call.len);
+	text[call.len] = '\0';
+	return text;
 }
 
 /* Expired ones are passed over: the data path does not know them any more either. */
@@ -107,6 +131,7 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 	for (__u32 slot = 0; slot < slots; slot++) {
 		struct bpvs_conn_info info;
 		struct conn_copy copy;
+		char text[256];
 		int left, ret;
 
 		if (!conn_copy(in, slot, &copy))
@@ -115,6 +140,7 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 		if (left <= 0)
 			continue;
 		conn_info(in, &copy, left, &info);
+		info.call = call_text(in, slot, &copy.conn, text);
 		ret = cb(&info, arg);
 		if (ret)
 			return ret;

@@ -122,6 +122,9 @@ void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
 	d->removed_at = (__u32)bpvs_clock_since(in, 0);
 	__atomic_store_n(&d->flags, d->flags & ~BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
 	bpvs_rip_update(in, id);
+	/* Those with packets end by themselves; the others would count until they expire. */
+	if (in->cfg->expire_nodest_conn)
+		bpvs_flush_ask(in, BPVS_FLUSH_REMOVED);
 }
 
 /* A slot that nobody has becomes a removed destination of the service, ready to be brought back. */

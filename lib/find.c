@@ -135,6 +135,7 @@ static void fill(struct bpvs_instance *in, struct found *f)
 	in->stats = f->maps[BPVS_MAP_STATS].at;
 	in->counters = f->maps[BPVS_MAP_COUNTERS].at;
 	in->fd_spill = f->fds[BPVS_MAP_SPILL];
+	in->fd_calls = f->fds[BPVS_MAP_CALLS];
 	in->fd_buckets = f->fds[BPVS_MAP_BUCKETS];
 }
 

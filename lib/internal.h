@@ -22,6 +22,7 @@ struct bpvs_instance {
 	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
 	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
+	int fd_calls; /* HASH: slot of a template -> struct bpvs_call */
 	int fd_buckets;			  /* ARRAY_OF_MAPS: chunks of BPVS_CHUNK units */
 	struct bpvs_bucket_unit **chunks; /* those that were asked for; bucket.c's own */
 	int fd_xdp;
@@ -46,7 +47,8 @@ struct bpvs_instance {
 int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Every timeout and sysctl at IPVS's default; other fields are left alone. For bpvs_up(). */
-void bpvs_config_defaults(struct bpvs_config *cfg, unsigned int clock_hz);
+void bpvs_config_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
+void bpvs_sysctl_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
 
 /* Map conns and conns6, which are NULL until then: most commands have no need of them. */
 int bpvs_conns_open(struct bpvs_instance *in);
@@ -62,6 +64,8 @@ void bpvs_tables_free(struct bpvs_instance *in);
 /* The map that the data path finds services with. */
 int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id);
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+/* The Call-ID of a template. */
+int bpvs_map_call_get(struct bpvs_instance *in, __u32 slot, struct bpvs_call *ret);
 /*
  * How many chunks of bpvs_buckets there may be: for every service to be mh's, with a quarter more,
  * for what is being changed.

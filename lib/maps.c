@@ -19,6 +19,11 @@ int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 	return bpf_map_delete_elem(in->fd_svc_ids, key) ? -errno : 0;
 }
 
+int bpvs_map_call_get(struct bpvs_instance *in, __u32 slot, struct bpvs_call *ret)
+{
+	return bpf_map_lookup_elem(in->fd_calls, &slot, ret) ? -errno : 0;
+}
+
 #define CHUNK_BYTES (BPVS_CHUNK * sizeof(struct bpvs_bucket_unit))
 
 /* As bpvs_buckets' template (bpf/sched/buckets.h), or the kernel would not take it. */

@@ -18,7 +18,7 @@ __u32 bpvs_svc_lookup(const struct bpvs_instance *in, const struct bpvs_svc_key 
 /* What the data path cannot do yet is refused, rather than stored and ignored. */
 static int svc_check_built(const struct bpvs_svc_info *info)
 {
-	if (info->key.fwmark || info->flags)
+	if (info->key.fwmark)
 		return -EOPNOTSUPP;
 	if (info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP)
 		return -EOPNOTSUPP;
@@ -37,11 +37,13 @@ static int svc_check(const struct bpvs_svc_info *info)
 	return 0;
 }
 
-static void svc_count(struct bpvs_instance *in, __u8 af, int by)
+static void svc_count(struct bpvs_instance *in, const struct bpvs_svc_key *key, int by)
 {
-	__u32 *count = af == BPVS_V6 ? &in->cfg->services6 : &in->cfg->services4;
+	struct bpvs_tally tally;
 
-	__atomic_store_n(count, *count + (__u32)by, __ATOMIC_RELEASE);
+	bpvs_tally_load(in, &tally);
+	bpvs_tally_svc(&tally, key, by);
+	bpvs_tally_store(in, &tally);
 }
 
 static void svc_set(struct bpvs_svc *svc, const struct bpvs_svc_info *info)
@@ -49,6 +51,7 @@ static void svc_set(struct bpvs_svc *svc, const struct bpvs_svc_info *info)
 	__atomic_store_n(&svc->sched_flags, info->sched_flags, __ATOMIC_RELAXED);
 	svc->timeout = info->timeout;
 	svc->netmask = info->netmask;
+	svc->pe = info->pe;
 	__atomic_store_n(&svc->flags, (info->flags & FLAGS_SET) | BPVS_SVC_IN_USE,
 			 __ATOMIC_RELEASE);
 }
@@ -84,7 +87,7 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 		bpvs_tables_drop_svc(in, id);
 		return err;
 	}
-	svc_count(in, svc->key.af, 1);
+	svc_count(in, &svc->key, 1);
 	return 0;
 }
 
@@ -169,7 +172,7 @@ static int svc_del_locked(struct bpvs_instance *in, __u32 id)
 	bpvs_list_clear(in, svc);
 	bpvs_sched_end(in, svc);
 	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
-	svc_count(in, svc->key.af, -1);
+	svc_count(in, &svc->key, -1);
 	bpvs_tables_drop_svc(in, id);
 	return 0;
 }
@@ -221,6 +224,7 @@ static void svc_read(const struct bpvs_instance *in, __u32 id, struct bpvs_svc_i
 		.sched_flags = svc->sched_flags,
 		.timeout = svc->timeout,
 		.netmask = svc->netmask,
+		.pe = svc->pe,
 		.num_dests = bpvs_list_len(svc->list),
 		.id = id,
 	};

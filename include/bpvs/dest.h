@@ -33,6 +33,7 @@ struct bpvs_nexthop {
 #define BPVS_DEST_IN_USE    0x1
 #define BPVS_DEST_AVAILABLE 0x2 /* in its service's list; cleared when it is removed */
 #define BPVS_DEST_NAT	    0x4 /* MASQ, or was while connections that may still live were made */
+#define BPVS_DEST_FLUSH	    0x8 /* its connections are being ended (BPVS_FLUSH_MARKED) */
 
 /*
  * A destination: slot `id` of bpvs_dests; id 0 is never used. A removed one keeps its slot, without

@@ -27,6 +27,12 @@ enum bpvs_sched_id {
 	BPVS_SCHEDS
 };
 
+/* Persistence engines: by what else than the client a template is found. */
+enum bpvs_pe {
+	BPVS_PE_NONE,
+	BPVS_PE_SIP,
+};
+
 #define BPVS_SVC_IN_USE	    0x1
 #define BPVS_SVC_PERSISTENT 0x2 /* as IP_VS_SVC_F_* mean them, numbers are our own */
 #define BPVS_SVC_ONEPACKET  0x4
@@ -67,7 +73,8 @@ struct bpvs_svc {
 	 * (its statistics go on) or from an earlier one of the same endpoint (they start anew).
 	 */
 	__u32 epoch;
-	__u32 reserved[11];
+	__u32 pe; /* enum bpvs_pe */
+	__u32 reserved[10];
 	/*
 	 * The table of a scheduler that hashes: its first unit of bpvs_buckets (low half) and its
 	 * number of buckets (high half) in one word; 0 = none. One store publishes a new table.

@@ -9,8 +9,8 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "sed", "nq", "fo", "ovf", "twos"}
+SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "none"}
+OTHER_SCHEDULERS = {"lblc", "lblcr", "twos"}
 
 
 def not_built(line):
@@ -20,12 +20,6 @@ def not_built(line):
     after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
     command = words[0][:2] if words else ""
     if command in ("-A", "-E"):
-        if any(w == "-p" or w.startswith("--persistent=") for w in words):
-            return "persistent services"
-        if after.get("--pe") == "sip":
-            return "persistence engines"
-        if "-o" in words:
-            return "one-packet scheduling"
         if after.get("-s") in OTHER_SCHEDULERS:
             return "the scheduler " + after["-s"]
     if command in ("-A", "-E", "-a", "-e"):

@@ -188,6 +188,12 @@ int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, _
 	return 0;
 }
 
+int bpvs_map_call_get(struct bpvs_instance *in, __u32 slot, struct bpvs_call *ret)
+{
+	(void)in, (void)slot, (void)ret;
+	return -ENOENT;
+}
+
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
 	struct fake_rip *r = key->af & BPVS_KEY_RIP ? rip_slot(in, key) : NULL;
