@@ -545,6 +545,8 @@ static void test_mh(void **state)
 		run_steps(BPVS_SCHED_MH, most, BPVS_V4, 4000);
 		run_steps(BPVS_SCHED_MH, most, BPVS_V6, 4000);
 	}
+	/* About where the weights begin to be halved. */
+	run_steps(BPVS_SCHED_MH, 64, BPVS_V4, 4000);
 	run_steps(BPVS_SCHED_MH, INT32_MAX, BPVS_V4, 4000);
 }
 
