@@ -131,7 +131,7 @@ enum bpvs_tool_word {
 	BPVS_TOOL_DEST_HIGH,
 	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
 	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
-	BPVS_TOOL_UNIT_HIGH, /* no table lies behind this unit, nor did one that may still be read */
+	BPVS_TOOL_UNIT_HIGH, /* no table that may still be read lies behind this unit */
 };
 
 /*

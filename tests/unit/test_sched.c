@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The schedulers, compiled for the host, against twins that do what the kernel's do in the kernel's
- * own way: a list with the newest destination first, wrr walking pass after pass; those that hash are
- * in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by libbpvs'
- * own functions; choice and state have to agree after every packet.
+ * own way: a list with the newest destination first, wrr walking pass after pass; those that hash
+ * are in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by
+ * libbpvs' own functions; choice and state have to agree after every packet.
  */
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -545,6 +545,8 @@ static void test_mh(void **state)
 		run_steps(BPVS_SCHED_MH, most, BPVS_V4, 4000);
 		run_steps(BPVS_SCHED_MH, most, BPVS_V6, 4000);
 	}
+	/* About where the weights begin to be halved. */
+	run_steps(BPVS_SCHED_MH, 64, BPVS_V4, 4000);
 	run_steps(BPVS_SCHED_MH, INT32_MAX, BPVS_V4, 4000);
 }
 
