@@ -26,6 +26,7 @@ struct bpvs_rodata {
 struct bpvs_config {
 	__u32 tcp_timeout[BPVS_TCP_STATES]; /* clock units, indexed by state */
 	__u32 udp_timeout;		    /* clock units */
+	__u32 secure_tcp_on;		    /* 1: TCP follows the tables of secure_tcp */
 	__u32 services4;		    /* services of each family; 0 switches the family off */
 	__u32 services6;
 	/* clock: replies without a connection are guessed statelessly until then */
@@ -34,9 +35,11 @@ struct bpvs_config {
 	__u32 expire_nodest_conn;
 	__u32 conn_reuse_mode;
 	__u32 sloppy_tcp;
+	__u32 sloppy_sctp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
-	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
+	__u32 icmp_rate;		      /* ICMP errors of our own a second and CPU */
+	__u32 sctp_timeout[BPVS_SCTP_STATES]; /* clock units, indexed by state */
 	/* written by the timer */
 	__u32 sweep_at; /* next block to sweep */
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
