@@ -22,9 +22,12 @@ struct conn_key {
 	__u8 proto;
 	__u8 v6;
 	__u8 reply;
-	__u8 tentative; /* find one that is not published yet, too */
+	__u8 how; /* KEY_* */
 	__u32 now;
 };
+
+#define KEY_TENTATIVE 0x1 /* find one that is not published yet, too */
+#define KEY_TEMPLATE  0x2 /* a template: its home is another */
 
 /* The copy of a connection that its packet works with. */
 struct conn_hit {
@@ -46,8 +49,9 @@ struct conn_new {
 	__u8 pad;
 	struct bpvs_addr daddr;
 	__u32 dest;
-	__u32 timeout; /* clock units, until the first state is set */
+	__u32 timeout; /* clock units, until the first state is set; or a template's */
 	__u32 home;
+	__u32 control; /* slot of its template plus 1, 0 = none */
 };
 
 /* An ICMP error to be sent. */
@@ -116,8 +120,24 @@ int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret);
  */
 int bpvs_conn_insert(struct conn_new *n, struct conn_hit *ret);
 
-/* End the connection in a slot: 1, or 0 when `word` is not its word any more. */
+/*
+ * End the connection in a slot: 1, or 0 when `word` is not its word any more, or it is a template
+ * with connections (whose expiry is put off then, if it has come).
+ */
 int bpvs_conn_kill(__u32 idx, __u64 word);
+
+/* Keep look-ups from finding a template, until it expires. */
+int bpvs_template_stale(__u32 idx, __u64 word);
+
+/*
+ * Count a connection to be made on a template, and begin its timeout anew: 1; or 0 when it ended
+ * meanwhile. bpvs_template_release() takes the count back; so does ending the connection.
+ */
+int bpvs_template_hold(__u32 idx, __u64 word, __u32 now);
+int bpvs_template_release(__u32 control);
+
+/* A connection that the template made is established. */
+int bpvs_template_assure(__u32 control);
 
 static __always_inline struct bpvs_conn *conn_slot(__u32 idx)
 {
@@ -145,6 +165,13 @@ static __always_inline __u32 word_table(__u64 *word, bool reply)
 static __always_inline bool word_expired(__u64 word, __u32 now)
 {
 	return (__s32)(now - (__u32)(word >> BPVS_WORD_EXPIRY_SHIFT)) >= 0;
+}
+
+/* Has it ended, but for being swept? A template that controls connections has not. */
+static __always_inline bool conn_over(const struct bpvs_conn *c, __u64 word, __u32 now)
+{
+	return word_expired(word, now) &&
+	       !((c->flags & BPVS_CONN_TEMPLATE) && READ_ONCE(c->controls) > 0);
 }
 
 static __always_inline bool word_valid(__u64 word)
@@ -188,4 +215,39 @@ static __always_inline __u32 conn_home(const struct bpvs_addr *c, __be16 port, _
 	h ^= h >> 32;
 	h *= 0x9e3779b97f4a7c15ULL;
 	return (__u32)(((h >> 32) * bpvs_ro.slots) >> 32);
+}
+
+static __always_inline __u32 key_home(const struct conn_key *k)
+{
+	__be16 port = k->cport;
+
+	if (k->how & KEY_TEMPLATE)
+		port = k->pport ^ (__be16)(conn_tag(&k->peer, k->v6) * 0x9e3779b1U >> 16);
+	return conn_home(&k->client, port, k->proto, k->v6);
+}
+
+static __always_inline void key_request(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
+{
+	k->client = f->saddr;
+	k->peer = f->daddr;
+	k->cport = f->sport;
+	k->pport = f->dport;
+	k->proto = f->proto;
+	k->v6 = f->af == BPVS_V6;
+	k->reply = 0;
+	k->how = 0;
+	k->now = now;
+}
+
+static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
+{
+	k->client = f->daddr;
+	k->peer = f->saddr;
+	k->cport = f->dport;
+	k->pport = f->sport;
+	k->proto = f->proto;
+	k->v6 = f->af == BPVS_V6;
+	k->reply = 1;
+	k->how = 0;
+	k->now = now;
 }

@@ -50,7 +50,7 @@ static __always_inline bool conn_copy(const struct bpvs_conn *c, __u32 idx,
 		return word_same_gen(ret->word, word);
 	/* Not to be touched: its owner expects the word as it is. */
 	ret->idx = ~0U;
-	return k->tentative && ret->word == word;
+	return (k->how & KEY_TENTATIVE) && ret->word == word;
 }
 
 /*

@@ -54,6 +54,7 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 					const struct bpvs_flow *f)
 {
 	__u32 mode = READ_ONCE(bpvs_cfg.conn_reuse_mode), state = word_state(hit->word);
+	struct bpvs_conn *c;
 
 	/* UDP has no flags, and SCTP's INIT is given this one. */
 	if (likely(!(f->tcp_flags & TH_SYN)))
@@ -61,6 +62,10 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 	if (READ_ONCE(bpvs_cfg.expire_nodest_conn) && READ_ONCE(d->weight) <= 0)
 		return true;
 	if (!mode)
+		return false;
+	/* A template's connections go where the template says. */
+	c = conn_slot(hit->idx);
+	if (c && c->control)
 		return false;
 	if (f->proto != IPPROTO_TCP)
 		return state == BPVS_SCTP_CLOSED;
@@ -94,32 +99,6 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 	if (word_same_gen(word, hit->word))
 		bpvs_conn_kill(hit->idx, word);
 	return BPVS_GO_ON;
-}
-
-static __always_inline void key_request(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
-{
-	k->client = f->saddr;
-	k->peer = f->daddr;
-	k->cport = f->sport;
-	k->pport = f->dport;
-	k->proto = f->proto;
-	k->v6 = f->af == BPVS_V6;
-	k->reply = 0;
-	k->tentative = 0;
-	k->now = now;
-}
-
-static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow *f, __u32 now)
-{
-	k->client = f->daddr;
-	k->peer = f->saddr;
-	k->cport = f->dport;
-	k->pport = f->sport;
-	k->proto = f->proto;
-	k->v6 = f->af == BPVS_V6;
-	k->reply = 1;
-	k->tentative = 0;
-	k->now = now;
 }
 
 static __always_inline bool conn_look(const struct conn_key *k, struct conn_hit *hit)

@@ -7,25 +7,61 @@
 /* A connection lives this long, s, until its first state is set. */
 #define CONN_FIRST_TIMEOUT 3
 
-static __always_inline struct bpvs_svc *svc_find(const struct bpvs_flow *f)
-{
-	struct bpvs_svc_key key = {
-		.addr = f->daddr,
-		.port = f->dport,
-		.proto = f->proto,
-		.af = f->af,
-	};
-	__u32 *id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
+#define PORT_FTP      bpf_htons(21)
+#define PORT_FTP_DATA bpf_htons(20)
+/* Ports from here on anybody may listen at (net.ipv4.ip_unprivileged_port_start). */
+#define PORT_UNPRIVILEGED 1024
 
-	return id ? svc_get(*id) : NULL;
+static __always_inline __u32 svc_at(const struct bpvs_svc_key *key)
+{
+	__u32 *id = bpf_map_lookup_elem(&bpvs_svc_ids, key);
+
+	return id ? *id : 0;
 }
 
-static __always_inline __u32 sched_run(struct bpvs_svc *svc, const struct bpvs_flow *f)
+/*
+ * The service that a flow is to, or 0. In IPVS's order: its mark, its endpoint, an FTP service that
+ * the port may be a data connection of, a service of all ports.
+ */
+__noinline int bpvs_svc_find(const struct bpvs_flow *f)
 {
+	struct bpvs_svc_key key = {};
+	__u32 id = 0;
+
+	if (!f)
+		return 0;
+	key.af = f->af;
+	key.fwmark = f->mark;
+	if (key.fwmark)
+		id = svc_at(&key);
+	if (id)
+		return (int)id;
+	key.addr = f->daddr;
+	key.fwmark = 0;
+	key.port = f->dport;
+	key.proto = f->proto;
+	id = svc_at(&key);
+	if (!id && f->proto == IPPROTO_TCP && READ_ONCE(bpvs_cfg.ftp_services) &&
+	    (f->dport == PORT_FTP_DATA || bpf_ntohs(f->dport) >= PORT_UNPRIVILEGED)) {
+		key.port = PORT_FTP;
+		id = svc_at(&key);
+	}
+	if (!id && READ_ONCE(bpvs_cfg.any_port_services)) {
+		key.port = 0;
+		id = svc_at(&key);
+	}
+	return (int)id;
+}
+
+/* Global, so that the verifier looks at the schedulers' calls once. */
+__noinline int bpvs_sched_run(struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	if (!svc || !f)
+		return 0;
 	switch (READ_ONCE(svc->sched)) {
 #define BPVS_SCHED(id, name)                                                                       \
 	case BPVS_SCHED_##id:                                                                      \
-		return (__u32)bpvs_sched_##name(svc, f);
+		return bpvs_sched_##name(svc, f);
 #include <bpvs/sched.def>
 #undef BPVS_SCHED
 	}
@@ -60,18 +96,49 @@ static __always_inline void table_full_set(__u32 now)
 	WRITE_ONCE(bpvs_cfg.full_until, now + FULL_TIME * bpvs_ro.clock_hz);
 }
 
-/*
- * The same destination for each packet of a flow, as long as the list stays: the first from where
- * the hash points that takes connections at all. Thresholds are not asked: they come and go.
- */
-static __always_inline __u32 choose_stateless(struct bpvs_svc *svc, const struct bpvs_flow *f)
+/* Persistence is of a client's network, as wide as the service's mask says. */
+static __always_inline void client_network(struct bpvs_addr *net, const struct bpvs_svc *svc,
+					   const struct bpvs_flow *f)
 {
-	__u32 home = conn_home(&f->saddr, f->sport, f->proto, f->af == BPVS_V6);
-	struct sched_scan s = { .l = sched_list(svc), .least = 1, .closed_too = 1 };
-	__u32 id;
+	__u32 prefix = (__u32)READ_ONCE(svc->netmask), bits, i;
 
+	*net = f->saddr;
+	if (f->af == BPVS_V4) {
+		net->w[3] &= svc->netmask;
+		return;
+	}
+	for (i = 0; i < 4; i++) {
+		bits = prefix > 32 ? 32 : prefix;
+		prefix -= bits;
+		net->w[i] &= bits ? bpf_htonl(~0U << (32 - bits)) : 0;
+	}
+}
+
+/*
+ * The same destination for each packet of a flow (of a client, where the service is persistent), as
+ * long as the list stays: the first from where the hash points that takes connections at all.
+ * Thresholds are not asked: they come and go.
+ */
+__noinline int bpvs_choose_stateless(struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	struct sched_scan s = { .least = 1, .closed_too = 1 };
+	struct bpvs_addr client;
+	__be16 port;
+	__u32 home;
+	int id;
+
+	if (!svc || !f)
+		return 0;
+	s.l = sched_list(svc);
 	if (!s.l.len)
 		return 0;
+	client = f->saddr;
+	port = f->sport;
+	if (READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT) {
+		client_network(&client, svc, f);
+		port = 0;
+	}
+	home = conn_home(&client, port, f->proto, f->af == BPVS_V6);
 	s.from = home % s.l.len + 1;
 	id = bpvs_sched_scan(&s);
 	if (unlikely(!id)) {
@@ -81,10 +148,22 @@ static __always_inline __u32 choose_stateless(struct bpvs_svc *svc, const struct
 	return id;
 }
 
-static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_dest *d, __u32 id)
+/* A packet to the service's own port goes to the destination's, all others keep theirs. */
+static __always_inline __be16 dest_port(const struct bpvs_svc *svc, const struct bpvs_flow *f,
+					const struct bpvs_dest *d)
+{
+	if (!d->port)
+		return f->dport;
+	if ((READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT) && f->dport != svc->key.port)
+		return f->dport;
+	return d->port;
+}
+
+static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_dest *d, __u32 id,
+					  __be16 port)
 {
 	n->daddr = d->addr;
-	n->dport = d->port ? d->port : n->key.pport;
+	n->dport = port;
 	n->flags = d->fwd | (n->key.v6 ? BPVS_CONN_V6 : 0);
 	n->dest = id;
 	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
@@ -122,13 +201,170 @@ static __always_inline int conn_enter(struct conn_new *n, struct conn_hit *hit)
 		for (look = 0; look < RIVAL_LOOKS; look++)
 			if (bpvs_conn_find(&n->key, hit))
 				return CONN_RIVAL;
-		n->key.tentative = 1;
+		n->key.how |= KEY_TENTATIVE;
 		look = bpvs_conn_find(&n->key, hit);
-		n->key.tentative = 0;
+		n->key.how &= ~KEY_TENTATIVE;
 		if (look)
 			return CONN_RIVAL;
 	}
 	return CONN_FULL;
+}
+
+/*
+ * The key of a template. To the service's port: protocol, network, service. To another port, which
+ * services of all ports, FTP and marks have: port 0, and a mark in the place of protocol and
+ * address, so that it holds for all that the mark is on.
+ */
+static __always_inline void template_key(struct conn_key *k, const struct bpvs_svc *svc,
+					 const struct bpvs_flow *f)
+{
+	__u8 proto = f->proto;
+
+	client_network(&k->client, svc, f);
+	k->cport = 0;
+	k->peer = f->daddr;
+	k->pport = 0;
+	if (f->dport == svc->key.port) {
+		if (f->dport != PORT_FTP)
+			k->pport = f->dport;
+	} else if (svc->key.fwmark) {
+		proto = IPPROTO_IP;
+		__builtin_memset(&k->peer, 0, sizeof(k->peer));
+		if (f->af == BPVS_V4)
+			addr_map4(&k->peer, bpf_htonl(svc->key.fwmark));
+		else
+			k->peer.w[0] = bpf_htonl(svc->key.fwmark);
+	}
+	k->proto = (__u8)~proto;
+	k->how = KEY_TEMPLATE;
+	k->reply = 0;
+}
+
+/* May the template go on choosing its destination? Thresholds do not matter to it. */
+static __always_inline bool template_usable(const struct bpvs_dest *d)
+{
+	if (!d || !(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
+		return false;
+	return !READ_ONCE(bpvs_cfg.expire_quiescent_template) || READ_ONCE(d->weight) != 0;
+}
+
+static __always_inline int template_make(struct conn_scratch *x, struct bpvs_svc *svc)
+{
+	int id = bpvs_sched_run(svc, &x->flow), r;
+	struct bpvs_dest *d = dest_get((__u32)id);
+	bool own = x->flow.dport == svc->key.port && x->flow.dport != PORT_FTP;
+
+	if (!id || !d)
+		return 0;
+	conn_new_fill(&x->n, d, (__u32)id, own ? d->port : 0);
+	x->n.flags |= BPVS_CONN_TEMPLATE;
+	x->n.timeout = READ_ONCE(svc->timeout) * bpvs_ro.clock_hz;
+	x->n.control = 0;
+	r = conn_enter(&x->n, &x->hit);
+	if (r == CONN_FULL) {
+		table_full_set(x->n.key.now);
+		x->hit.idx = ~0U;
+		x->hit.dest = (__u32)id;
+	}
+	return 1;
+}
+
+#define TEMPLATE_TRIES 4
+
+/*
+ * Destination of a persistent service's flow: the one that the client's template has, or, where
+ * there is none that may be used, the scheduler's choice, for which a template is made. The
+ * template counts the connection that is to come: x->n.control names it.
+ */
+__noinline int bpvs_template(struct conn_scratch *x, struct bpvs_svc *svc)
+{
+	__u32 now, id;
+	int tries;
+
+	if (!x || !svc)
+		return 0;
+	now = x->n.key.now;
+	for (tries = 0; tries < TEMPLATE_TRIES; tries++) {
+		template_key(&x->n.key, svc, &x->flow);
+		if (!bpvs_conn_find(&x->n.key, &x->hit) && !template_make(x, svc))
+			return 0;
+		id = x->hit.dest;
+		x->n.control = 0;
+		/* No room for one. */
+		if (x->hit.idx == ~0U)
+			return (int)id;
+		if (!template_usable(dest_get(id))) {
+			bpvs_template_stale(x->hit.idx, x->hit.word);
+			continue;
+		}
+		if (bpvs_template_hold(x->hit.idx, x->hit.word, now)) {
+			x->n.control = x->hit.idx + 1;
+			return (int)id;
+		}
+	}
+	return 0;
+}
+
+/* No usable destination: but what only may be FTP's is the stack's. */
+static __always_inline int leave(const struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	if (svc->key.port == PORT_FTP && f->dport != PORT_FTP)
+		return BPVS_NO_SCHED;
+	return BPVS_NO_DEST;
+}
+
+/* Insert the connection that x->n describes: true, or there is no room and x->hit has none. */
+static __always_inline bool conn_make(struct conn_scratch *x, const struct bpvs_dest *d)
+{
+	struct conn_new *n = &x->n;
+	int r = conn_enter(n, &x->hit);
+
+	if (r == CONN_INSERTED)
+		account_conn(d, n->dest);
+	else if (n->control)
+		bpvs_template_release(n->control);
+	if (r != CONN_FULL)
+		return true;
+	table_full_set(n->key.now);
+	/* Another CPU may have found room for the flow a moment ago. */
+	return bpvs_conn_find(&n->key, &x->hit);
+}
+
+/* Each datagram of a one-packet service is a connection of its own, over before it is entered. */
+static __always_inline int one_packet(struct conn_scratch *x, const struct bpvs_dest *d)
+{
+	account_conn(d, x->n.dest);
+	if (x->n.control)
+		bpvs_template_release(x->n.control);
+	hit_stateless(&x->hit, &x->n);
+	return BPVS_GO_ON;
+}
+
+/* May this packet start a connection with this service: GO_ON, or why not? */
+static __always_inline int svc_takes(const struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	/* Active FTP's data connections come from inside. */
+	if (f->sport == PORT_FTP_DATA)
+		return BPVS_NO_SCHED;
+	if (!svc->key.fwmark && !(READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT) &&
+	    f->dport != svc->key.port)
+		return leave(svc, f);
+	return BPVS_GO_ON;
+}
+
+/* The scheduler's choice, by way of the template where the service is persistent. */
+static __always_inline __u32 choose(struct conn_scratch *x, struct bpvs_svc *svc, bool full)
+{
+	int id;
+
+	x->n.control = 0;
+	if (full)
+		return (__u32)bpvs_choose_stateless(svc, &x->flow);
+	if (!(READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT))
+		return (__u32)bpvs_sched_run(svc, &x->flow);
+	id = bpvs_template(x, svc);
+	key_request(&x->n.key, &x->flow, x->n.key.now);
+	return (__u32)id;
 }
 
 __noinline int bpvs_schedule(struct conn_scratch *x)
@@ -139,41 +375,38 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	struct bpvs_dest *d;
 	bool full, start;
 	__u32 id;
-	int r;
+	int v;
 
 	if (!x)
 		return BPVS_BUG_MAP;
 	f = &x->flow;
 	n = &x->n;
-	svc = svc_find(f);
+	id = (__u32)bpvs_svc_find(f);
+	svc = id ? svc_get(id) : NULL;
 	full = table_full(n->key.now);
 	start = may_start(f);
 	if (!svc)
 		return BPVS_NO_SERVICE;
 	if (!start && !(full && f->proto != IPPROTO_UDP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
-	id = full ? choose_stateless(svc, f) : sched_run(svc, f);
+	v = svc_takes(svc, f);
+	if (v != BPVS_GO_ON)
+		return v;
+	id = choose(x, svc, full);
 	d = dest_get(id);
 	if (!id || !d)
-		return BPVS_NO_DEST;
-	conn_new_fill(n, d, id);
-	if (start) {
-		r = conn_enter(n, &x->hit);
-		if (r == CONN_INSERTED)
-			account_conn(d, id);
-		if (r != CONN_FULL)
-			return BPVS_GO_ON;
-		table_full_set(n->key.now);
-		/* Another CPU may have found room for the flow a moment ago. */
-		if (bpvs_conn_find(&n->key, &x->hit))
-			return BPVS_GO_ON;
-	}
+		return leave(svc, f);
+	conn_new_fill(n, d, id, dest_port(svc, f, d));
+	if (f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
+		return one_packet(x, d);
+	if (start && conn_make(x, d))
+		return BPVS_GO_ON;
 	if (!full) {
-		id = choose_stateless(svc, f);
+		id = (__u32)bpvs_choose_stateless(svc, f);
 		d = dest_get(id);
 		if (!id || !d)
 			return BPVS_TABLE_FULL;
-		conn_new_fill(n, d, id);
+		conn_new_fill(n, d, id, dest_port(svc, f, d));
 	}
 	hit_stateless(&x->hit, n);
 	return BPVS_GO_ON;

@@ -152,7 +152,8 @@ static __always_inline __u64 word_next(__u64 word, struct move m, __u32 now)
 
 	if (m.proto != IPPROTO_TCP) {
 		timeout = READ_ONCE(bpvs_cfg.udp_timeout);
-		return (__u32)word | (__u64)(now + timeout) << BPVS_WORD_EXPIRY_SHIFT;
+		next &= ~(m.reply ? BPVS_WORD_NOOUTPUT : 0ULL);
+		return (__u32)next | (__u64)(now + timeout) << BPVS_WORD_EXPIRY_SHIFT;
 	}
 	state = tcp_step(&next, m.tcp_flags, m.reply);
 	timeout = READ_ONCE(bpvs_cfg.tcp_timeout[state < BPVS_TCP_STATES ? state : 0]);
@@ -175,6 +176,16 @@ static __always_inline __u64 word_next_any(__u64 word, struct move m, __u32 now)
 static __always_inline bool word_settled(__u64 word, __u64 next)
 {
 	return (__u32)next == (__u32)word && (__u32)((next >> 32) - (word >> 32)) < REFRESH_GRAIN;
+}
+
+/* Does this step show that the client is served, which assures its template? */
+static __always_inline bool move_assures(const struct move *m, __u64 next)
+{
+	if (m->proto == IPPROTO_TCP)
+		return word_state(next) == BPVS_TCP_ESTABLISHED;
+	if (m->proto == IPPROTO_SCTP)
+		return word_state(next) == BPVS_SCTP_ESTABLISHED;
+	return m->reply;
 }
 
 /*

@@ -75,6 +75,15 @@ __noinline int bpvs_due_lower(__u32 block, __u32 expiry)
 	return 0;
 }
 
+/* Of the destination: templates count apart, and no threshold looks at them. */
+static __always_inline void conn_count(__u8 flags, struct bpvs_dest *d, bool active, __s32 by)
+{
+	if (flags & BPVS_CONN_TEMPLATE)
+		fetch_add(&d->persistent, by);
+	else
+		dest_count(d, active, by);
+}
+
 /* Is the flow's connection in this slot? */
 __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hit *ret)
 {
@@ -89,10 +98,10 @@ __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hi
 	word = READ_ONCE(c->word);
 	barrier();
 	if (unlikely(!word_valid(word)) &&
-	    !(k->tentative && (word & BPVS_WORD_STATUS) == BPVS_SLOT_TENTATIVE))
+	    !((k->how & KEY_TENTATIVE) && (word & BPVS_WORD_STATUS) == BPVS_SLOT_TENTATIVE))
 		return 0;
-	return conn_matches(c, idx, k) && !word_expired(word, k->now) &&
-	       conn_copy(c, idx, k, word, ret);
+	return conn_matches(c, idx, k) && !conn_over(c, word, k->now) &&
+	       !(word & BPVS_WORD_STALE) && conn_copy(c, idx, k, word, ret);
 }
 
 static __always_inline void spill_key(struct bpvs_spill_key *s, const struct bpvs_addr *client,
@@ -129,7 +138,7 @@ __noinline int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret)
 
 	if (!k || !ret)
 		return 0;
-	home = conn_home(&k->client, k->cport, k->proto, k->v6);
+	home = key_home(k);
 	h = conn_slot(home);
 	if (!h)
 		return 0;
@@ -202,19 +211,113 @@ static __always_inline void conn_release(struct bpvs_conn *c, __u64 word)
 	WRITE_ONCE(c->word, gen | BPVS_SLOT_FREE);
 }
 
+/*
+ * A template that expires with connections lives for a while longer, and from then on no longer
+ * than that after each new one: IPVS's rule.
+ */
+static __always_inline void template_put_off(struct bpvs_conn *c, __u64 word)
+{
+	__u32 more = BPVS_TEMPLATE_AGAIN * bpvs_ro.clock_hz, now = clock_now();
+
+	if (!word_expired(word, now))
+		return;
+	c->timeout = more;
+	barrier();
+	cas64(&c->word, word, (__u32)word | (__u64)(now + more) << BPVS_WORD_EXPIRY_SHIFT);
+}
+
+/*
+ * The count first: who ends the template looks at it before the swap of the word, which fails once
+ * the timeout was begun anew here. A count that came too late is taken back, whosever the slot is.
+ */
+__noinline int bpvs_template_hold(__u32 idx, __u64 word, __u32 now)
+{
+	struct bpvs_conn *t = conn_slot(idx);
+	__u64 next, seen;
+	int tries;
+
+	if (!t)
+		return 0;
+	fetch_add(&t->controls, 1);
+	for (tries = 0; tries < 4; tries++) {
+		next = (__u32)word | (__u64)(now + READ_ONCE(t->timeout)) << BPVS_WORD_EXPIRY_SHIFT;
+		seen = cas64(&t->word, word, next);
+		if (seen == word) {
+			bpvs_due_lower(idx / BPVS_BLOCK, word_expiry(next));
+			return 1;
+		}
+		if (!word_valid(seen) || !word_same_gen(seen, word) || (seen & BPVS_WORD_STALE))
+			break;
+		word = seen;
+	}
+	fetch_add(&t->controls, -1);
+	return 0;
+}
+
+__noinline int bpvs_template_release(__u32 control)
+{
+	struct bpvs_conn *t = conn_slot(control - 1);
+
+	if (t && fetch_add(&t->controls, -1) <= 0)
+		count(BPVS_BUG_TABLE);
+	return 0;
+}
+
+__noinline int bpvs_template_assure(__u32 control)
+{
+	struct bpvs_conn *t = conn_slot(control - 1);
+	__u64 bit = (__u64)BPVS_TEMPLATE_ASSURED << BPVS_WORD_STATE_SHIFT, word;
+	int tries;
+
+	if (!t)
+		return 0;
+	for (tries = 0; tries < 4; tries++) {
+		word = READ_ONCE(t->word);
+		if (!word_valid(word) || (word & bit) || cas64(&t->word, word, word | bit) == word)
+			return 0;
+	}
+	return 0;
+}
+
+__noinline int bpvs_template_stale(__u32 idx, __u64 word)
+{
+	struct bpvs_conn *t = conn_slot(idx);
+	struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
+	struct conn_scratch *x = conn_scratch();
+
+	if (!t || !c6 || !x || cas64(&t->word, word, word | BPVS_WORD_STALE) != word)
+		return 0;
+	/* The key is its successor's. */
+	if (t->flags & BPVS_CONN_SPILLED) {
+		spill_key(&x->spill, &c6->caddr, &c6->vaddr, t->cport, t->vport, t->proto, false);
+		spill_drop(&x->spill, idx);
+	}
+	return 1;
+}
+
 __noinline int bpvs_conn_kill(__u32 idx, __u64 word)
 {
 	__u64 busy = (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY;
 	struct bpvs_conn *c = conn_slot(idx);
 	struct bpvs_dest *d;
+	__u32 control;
 
-	if (!c || !word_valid(word) || cas64(&c->word, word, busy) != word)
+	if (!c || !word_valid(word))
 		return 0;
+	if ((c->flags & BPVS_CONN_TEMPLATE) && READ_ONCE(c->controls) > 0) {
+		template_put_off(c, word);
+		return 0;
+	}
+	if (cas64(&c->word, word, busy) != word)
+		return 0;
+	control = c->control;
 	d = dest_get(c->dest);
 	if (d)
-		dest_count(d, word & BPVS_WORD_ACTIVE, -1);
+		conn_count(c->flags, d, word & BPVS_WORD_ACTIVE, -1);
 	conn_unlink(idx, c);
 	conn_release(c, word);
+	if (control)
+		bpvs_template_release(control);
 	count(BPVS_EV_CONN_ENDED);
 	return 1;
 }
@@ -228,7 +331,7 @@ __noinline int bpvs_slot_claim(__u32 idx, __u32 now)
 	if (!c)
 		return 0;
 	word = READ_ONCE(c->word);
-	if (word_valid(word) && word_expired(word, now) && bpvs_conn_kill(idx, word))
+	if (word_valid(word) && conn_over(c, word, now) && bpvs_conn_kill(idx, word))
 		word = READ_ONCE(c->word);
 	if ((word & BPVS_WORD_STATUS) != BPVS_SLOT_FREE)
 		return 0;
@@ -252,6 +355,8 @@ static __always_inline void slot_fill(struct bpvs_conn *c, __u32 idx, const stru
 	c->home = n->home;
 	c->pkts = 0;
 	c->nh = 0;
+	c->control = n->control;
+	c->timeout = n->timeout;
 	if (v6 || (flags & BPVS_CONN_SPILLED)) {
 		struct bpvs_conn6 *c6 = bpf_map_lookup_elem(&bpvs_conns6, &idx);
 
@@ -268,7 +373,9 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 {
 	__u64 word = (gen & BPVS_WORD_GEN_MASK) | status;
 
-	if ((n->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
+	/* Also where a first reply assures the template, so that it makes a move. */
+	if ((n->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ||
+	    (n->control && n->key.proto == IPPROTO_UDP))
 		word |= BPVS_WORD_NOOUTPUT;
 	return word | (__u64)(n->key.now + n->timeout) << BPVS_WORD_EXPIRY_SHIFT;
 }
@@ -294,11 +401,12 @@ __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 		return 0;
 	word = READ_ONCE(c->word);
 	barrier();
-	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE || !conn_matches(c, idx, k))
+	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE || (word & BPVS_WORD_STALE) ||
+	    !conn_matches(c, idx, k))
 		return 0;
 	if (word_valid(word)) {
-		if (!word_expired(word, k->now) || bpvs_conn_kill(idx, word))
-			return !word_expired(word, k->now);
+		if (!conn_over(c, word, k->now) || bpvs_conn_kill(idx, word))
+			return !conn_over(c, word, k->now);
 	} else {
 		if (idx < mine)
 			return 1;
@@ -343,7 +451,7 @@ static __always_inline enum conn_insert conn_promote(struct bpvs_conn *c, __u32 
 	WRITE_ONCE(c->word, (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY);
 	d = dest_get(c->dest);
 	if (d)
-		dest_count(d, false, -1);
+		conn_count(c->flags, d, false, -1);
 	conn_unlink(idx, c);
 	conn_release(c, word);
 	count(BPVS_EV_CONN_RIVAL);
@@ -370,7 +478,7 @@ static __always_inline enum conn_insert conn_insert_near(struct bpvs_conn *h,
 	slot_fill(c, idx, n, n->flags);
 	word = new_word(n, READ_ONCE(c->word), BPVS_SLOT_TENTATIVE);
 	WRITE_ONCE(c->word, word);
-	dest_count(dest, false, 1);
+	conn_count(n->flags, dest, false, 1);
 	hop = fetch_or64(&h->hop, 1ULL << d);
 	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key), ret);
 }
@@ -413,11 +521,11 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h,
 		conn_release(c, word);
 		return err == -EEXIST ? CONN_RIVAL : CONN_FULL;
 	}
-	if ((n->flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ) {
+	if ((n->flags & (BPVS_CONN_FWD | BPVS_CONN_TEMPLATE)) == BPVS_FWD_MASQ) {
 		spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
 		bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
 	}
-	dest_count(dest, false, 1);
+	conn_count(n->flags, dest, false, 1);
 	hop = fetch_add(&h->hop, 1ULL << 32);
 	count(BPVS_EV_CONN_SPILLED);
 	return conn_promote(c, idx, word, rivals_win(hop, n->home, idx, &n->key), ret);
@@ -431,7 +539,7 @@ __noinline int bpvs_conn_insert(struct conn_new *n, struct conn_hit *ret)
 
 	if (!n || !ret)
 		return CONN_FULL;
-	n->home = conn_home(&n->key.client, n->key.cport, n->key.proto, n->key.v6);
+	n->home = key_home(&n->key);
 	dest = dest_get(n->dest);
 	h = conn_slot(n->home);
 	if (!h || !dest)

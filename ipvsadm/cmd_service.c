@@ -32,12 +32,8 @@ int sched_resolve(const char *name, unsigned int *ret)
 /* What a service asks for that this version lacks, or NULL. */
 static const char *service_lacks(const struct args *a)
 {
-	if (a->svc.flags & BPVS_SVC_PERSISTENT)
-		return "persistent services (-p) are";
 	if (a->pe)
 		return "persistence engines (--pe) are";
-	if (a->svc.flags & BPVS_SVC_ONEPACKET)
-		return "one-packet scheduling (-o) is";
 	if (a->svc.sched_flags)
 		return "scheduler flags (-b) are";
 	if (a->svc.key.fwmark)

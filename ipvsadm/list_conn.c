@@ -16,7 +16,7 @@ static int conn_print(const struct bpvs_conn_info *c, void *arg)
 	char expire[16];
 
 	snprintf(expire, sizeof(expire), "%02u:%02u", seconds / 60, seconds % 60);
-	printf("%-3s %-6s %-11s", proto, expire, bpvs_conn_state_name(c->proto, c->state));
+	printf("%-3s %-6s %-11s", proto, expire, bpvs_conn_state(c));
 	printf(" %-18s", endpoint_text(&c->caddr, c->cport, c->af, c->proto, numeric));
 	printf(" %-18s", endpoint_text(&c->vaddr, c->vport, c->af, c->proto, numeric));
 	printf(" %s\n", endpoint_text(&c->daddr, c->dport, c->daf, c->proto, numeric));

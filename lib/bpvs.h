@@ -157,9 +157,10 @@ struct bpvs_conn_info {
 	__u8 af;
 	__u8 daf; /* family of daddr: differs for tunnels */
 	__u8 proto;
-	__u8 state; /* enum bpvs_tcp_state; 0 for UDP */
+	__u8 state; /* enum bpvs_tcp_state; 0 for UDP; of a template BPVS_TEMPLATE_ASSURED or 0 */
 	__u8 fwd;
 	bool active;
+	bool template; /* then proto may be IPPROTO_IP, and vaddr a firewall mark */
 	__u32 dest;
 	__s32 expires_ms; /* from now, never negative */
 	__u32 pkts;
@@ -168,6 +169,7 @@ struct bpvs_conn_info {
 typedef int (*bpvs_conn_cb)(const struct bpvs_conn_info *conn, void *arg);
 int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
 const char *bpvs_conn_state_name(__u8 proto, __u8 state);
+const char *bpvs_conn_state(const struct bpvs_conn_info *conn);
 
 /* ---- timeouts and sysctls: config.c ---- */
 

@@ -91,7 +91,7 @@ static const struct knob knobs[] = {
 	{ "drop_packet", NOT_BUILT, 0, 0, 3 },
 	{ "est_nice", NOT_BUILT, 0, -20, 19 },
 	{ "expire_nodest_conn", AT(expire_nodest_conn), 0, 0, 1 },
-	{ "expire_quiescent_template", NOT_BUILT, 0, 0, 1 },
+	{ "expire_quiescent_template", AT(expire_quiescent_template), 0, 0, 1 },
 	{ "ignore_tunneled", NOT_BUILT, 0, 0, 1 },
 	{ "lblc_expiration", NOT_BUILT, 86400, 0, INT_MAX },
 	{ "lblcr_expiration", NOT_BUILT, 86400, 0, INT_MAX },

@@ -41,6 +41,13 @@ const char *bpvs_conn_state_name(__u8 proto, __u8 state)
 	return state < BPVS_TCP_STATES ? tcp_names[state] : "ERR!";
 }
 
+const char *bpvs_conn_state(const struct bpvs_conn_info *conn)
+{
+	if (conn->template)
+		return conn->state & BPVS_TEMPLATE_ASSURED ? "ASSURED" : "NONE";
+	return bpvs_conn_state_name(conn->proto, conn->state);
+}
+
 struct conn_copy {
 	struct bpvs_conn conn;
 	struct bpvs_conn6 conn6;
@@ -98,16 +105,19 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 		      struct bpvs_conn_info *ret)
 {
 	const struct bpvs_conn *c = &from->conn;
+	bool template = c->flags & BPVS_CONN_TEMPLATE;
 
 	*ret = (struct bpvs_conn_info){
 		.cport = c->cport,
 		.vport = c->vport,
-		.dport = c->dport,
+		/* As the kernel marks one that is not to be used any more. */
+		.dport = c->word & BPVS_WORD_STALE ? htons(0xffff) : c->dport,
 		.af = c->flags & BPVS_CONN_V6 ? BPVS_V6 : BPVS_V4,
-		.proto = c->proto,
+		.proto = template ? (__u8)~c->proto : c->proto,
 		.state = (c->word & BPVS_WORD_STATE_MASK) >> BPVS_WORD_STATE_SHIFT,
 		.fwd = c->flags & BPVS_CONN_FWD,
 		.active = c->word & BPVS_WORD_ACTIVE,
+		.template = template,
 		.dest = c->dest,
 		.expires_ms = (__s32)((__s64)left * 1000 / bpvs_clock_hz(in)),
 		.pkts = c->pkts,

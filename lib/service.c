@@ -18,7 +18,7 @@ __u32 bpvs_svc_lookup(const struct bpvs_instance *in, const struct bpvs_svc_key 
 /* What the data path cannot do yet is refused, rather than stored and ignored. */
 static int svc_check_built(const struct bpvs_svc_info *info)
 {
-	if (info->key.fwmark || info->flags || info->sched_flags)
+	if (info->key.fwmark || info->sched_flags)
 		return -EOPNOTSUPP;
 	if (info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP &&
 	    info->key.proto != IPPROTO_SCTP)
@@ -38,11 +38,13 @@ static int svc_check(const struct bpvs_svc_info *info)
 	return 0;
 }
 
-static void svc_count(struct bpvs_instance *in, __u8 af, int by)
+static void svc_count(struct bpvs_instance *in, const struct bpvs_svc_key *key, int by)
 {
-	__u32 *count = af == BPVS_V6 ? &in->cfg->services6 : &in->cfg->services4;
+	struct bpvs_tally tally;
 
-	__atomic_store_n(count, *count + (__u32)by, __ATOMIC_RELEASE);
+	bpvs_tally_load(in, &tally);
+	bpvs_tally_svc(&tally, key, by);
+	bpvs_tally_store(in, &tally);
 }
 
 static void svc_set(struct bpvs_svc *svc, const struct bpvs_svc_info *info)
@@ -81,7 +83,7 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 		bpvs_tables_drop_svc(in, id);
 		return err;
 	}
-	svc_count(in, svc->key.af, 1);
+	svc_count(in, &svc->key, 1);
 	return 0;
 }
 
@@ -163,7 +165,7 @@ static int svc_del_locked(struct bpvs_instance *in, __u32 id)
 		bpvs_dest_retire(in, list[pos].dest);
 	bpvs_list_clear(in, svc);
 	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
-	svc_count(in, svc->key.af, -1);
+	svc_count(in, &svc->key, -1);
 	bpvs_tables_drop_svc(in, id);
 	return 0;
 }

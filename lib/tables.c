@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What is free and what is where: derived by scanning the shared arrays (see tables.h). */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tables.h"
@@ -174,16 +175,46 @@ static void scan_dests(struct bpvs_instance *in, bool after_grace)
 	}
 }
 
+/* ---- how many services there are of each kind that the data path asks for ---- */
+
+void bpvs_tally_svc(struct bpvs_tally *t, const struct bpvs_svc_key *key, int by)
+{
+	if (key->af == BPVS_V6)
+		t->services6 += (__u32)by;
+	else
+		t->services4 += (__u32)by;
+	if (key->port == htons(21))
+		t->ftp += (__u32)by;
+	else if (!key->port && !key->fwmark)
+		t->any_port += (__u32)by;
+}
+
+void bpvs_tally_load(const struct bpvs_instance *in, struct bpvs_tally *ret)
+{
+	ret->services4 = in->cfg->services4;
+	ret->services6 = in->cfg->services6;
+	ret->ftp = in->cfg->ftp_services;
+	ret->any_port = in->cfg->any_port_services;
+}
+
+void bpvs_tally_store(struct bpvs_instance *in, const struct bpvs_tally *t)
+{
+	__atomic_store_n(&in->cfg->ftp_services, t->ftp, __ATOMIC_RELAXED);
+	__atomic_store_n(&in->cfg->any_port_services, t->any_port, __ATOMIC_RELAXED);
+	__atomic_store_n(&in->cfg->services4, t->services4, __ATOMIC_RELEASE);
+	__atomic_store_n(&in->cfg->services6, t->services6, __ATOMIC_RELEASE);
+}
+
 static void scan_svcs(struct bpvs_instance *in, bool after_grace)
 {
 	struct bpvs_tables *t = in->tables;
-	__u32 num[2] = { 0, 0 };
+	struct bpvs_tally tally = { 0 };
 
 	for (__u32 id = bpvs_tables_svc_high(in) - 1; id; id--) {
 		const struct bpvs_svc *svc = &in->svcs[id];
 
 		if (svc->flags & BPVS_SVC_IN_USE)
-			num[svc->key.af == BPVS_V6]++;
+			bpvs_tally_svc(&tally, &svc->key, 1);
 		if ((svc->flags & BPVS_SVC_IN_USE) || t->svc_refs[id])
 			ids_link(&t->svcs, bpvs_tables_hash(&svc->key), id);
 		else if (after_grace)
@@ -192,8 +223,7 @@ static void scan_svcs(struct bpvs_instance *in, bool after_grace)
 			t->svcs.waiting = true;
 	}
 	/* A tool that was killed may have left these wrong. */
-	__atomic_store_n(&in->cfg->services4, num[0], __ATOMIC_RELAXED);
-	__atomic_store_n(&in->cfg->services6, num[1], __ATOMIC_RELAXED);
+	bpvs_tally_store(in, &tally);
 }
 
 static void tables_free(struct bpvs_tables *t)

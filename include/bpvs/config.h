@@ -29,11 +29,14 @@ struct bpvs_config {
 	__u32 secure_tcp_on;		    /* 1: TCP follows the tables of secure_tcp */
 	__u32 services4;		    /* services of each family; 0 switches the family off */
 	__u32 services6;
+	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
+	__u32 any_port_services; /* ... only where there is one */
 	/* clock: replies without a connection are guessed statelessly until then */
 	__u32 full_until;
 	/* sysctls of the same name */
 	__u32 expire_nodest_conn;
 	__u32 conn_reuse_mode;
+	__u32 expire_quiescent_template;
 	__u32 sloppy_tcp;
 	__u32 sloppy_sctp;
 	__u32 pmtu_disc;

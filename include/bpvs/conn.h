@@ -15,13 +15,21 @@
  *   bits  0..1   enum bpvs_slot_status
  *   bit   2      BPVS_WORD_ACTIVE: counted in the destination's active, else in its inactive count
  *   bit   3      BPVS_WORD_NOOUTPUT: no packet of the real server has been seen (input-only states)
- *   bits  8..15  protocol state (enum bpvs_tcp_state or bpvs_sctp_state; 0 for UDP)
+ *   bit   4      BPVS_WORD_STALE: a template whose server is not to be had any more; it waits for
+ *                its expiry, and no look-up finds it
+ *   bits  8..15  protocol state (enum bpvs_tcp_state, bpvs_sctp_state; 0 for UDP;
+ *                BPVS_TEMPLATE_ASSURED)
  *   bits 16..31  generation, +1 each time the slot is freed
  *   bits 32..63  expiry, in clock units (struct bpvs_rodata), wraps
  *
  * The winner of the swap, and nobody else, moves the destination's counters. All other fields are
  * written between claiming (FREE to BUSY) and publishing (TENTATIVE), and do not change until the
- * slot is free again; pkts and nh are the exceptions, and are hints.
+ * slot is free again; pkts and nh are the exceptions, and are hints, and what templates count.
+ *
+ * A persistence template is an entry like a connection, from a client network to a service, with
+ * ~protocol in `proto`: so no packet ever matches it, and what looks packets up need not ask. Its
+ * home depends on the service, too, for one client may have templates with many. `controls` counts
+ * the connections that were made by it; it does not end while there are any.
  */
 enum bpvs_slot_status {
 	BPVS_SLOT_FREE = 0,
@@ -33,6 +41,7 @@ enum bpvs_slot_status {
 #define BPVS_WORD_STATUS       0x03ULL
 #define BPVS_WORD_ACTIVE       0x04ULL
 #define BPVS_WORD_NOOUTPUT     0x08ULL
+#define BPVS_WORD_STALE	       0x10ULL
 #define BPVS_WORD_STATE_SHIFT  8
 #define BPVS_WORD_GEN_SHIFT    16
 #define BPVS_WORD_EXPIRY_SHIFT 32
@@ -47,9 +56,16 @@ enum bpvs_slot_status {
 #define BPVS_BLOCK 64
 
 /* flags of a connection */
-#define BPVS_CONN_FWD	  0x07 /* enum bpvs_fwd */
-#define BPVS_CONN_V6	  0x08
-#define BPVS_CONN_SPILLED 0x10 /* in an overflow slot, keyed in bpvs_spill */
+#define BPVS_CONN_FWD	   0x07 /* enum bpvs_fwd */
+#define BPVS_CONN_V6	   0x08
+#define BPVS_CONN_SPILLED  0x10 /* in an overflow slot, keyed in bpvs_spill */
+#define BPVS_CONN_TEMPLATE 0x20
+
+/* State of a template: one of its connections was established. The kernel's is 1, too. */
+#define BPVS_TEMPLATE_ASSURED 1
+
+/* A template that still controls connections when it expires stays for so long (s) more. */
+#define BPVS_TEMPLATE_AGAIN 60
 
 struct bpvs_conn {
 	__u64 word;
@@ -64,14 +80,16 @@ struct bpvs_conn {
 	__be16 cport;
 	__be16 vport;
 	__be16 dport;
-	__u8 proto;
+	__u8 proto; /* IPPROTO_*; of a template its complement */
 	__u8 flags; /* BPVS_CONN_* */
 	__u32 dest; /* index into bpvs_dests */
 	__u32 home;
 	__u32 pkts; /* packets from the client, not exact across CPUs */
 	/* next hop of replies (NAT): index in bpvs_nexthops << 16 | time it was checked */
 	__u32 nh;
-	__u32 reserved[2];
+	__u32 control;	/* slot of the template that made it, plus 1; 0 = none */
+	__s32 controls; /* template: connections that it made; balanced whoever has the slot */
+	__u32 timeout;	/* template: clock units from its latest connection on */
 };
 
 /* The addresses of an IPv6 connection, at the same index as its slot. */

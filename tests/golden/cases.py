@@ -20,12 +20,8 @@ def not_built(line):
     after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
     command = words[0][:2] if words else ""
     if command in ("-A", "-E"):
-        if any(w == "-p" or w.startswith("--persistent=") for w in words):
-            return "persistent services"
         if after.get("--pe") == "sip":
             return "persistence engines"
-        if "-o" in words:
-            return "one-packet scheduling"
         if after.get("-b"):
             return "scheduler flags"
         if after.get("-s") in OTHER_SCHEDULERS:

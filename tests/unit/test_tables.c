@@ -524,8 +524,13 @@ static void test_errors(void **state)
 	bad.weight = -1;
 	assert_int_equal(bpvs_dest_add(in, &svc.key, &bad), -ERANGE);
 	assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), -ENOENT);
+	svc.sched = BPVS_SCHED_RR;
 	svc.flags = BPVS_SVC_PERSISTENT;
-	assert_int_equal(bpvs_svc_edit(in, &svc), -EOPNOTSUPP);
+	svc.timeout = 7;
+	assert_int_equal(bpvs_svc_edit(in, &svc), 0);
+	assert_int_equal(bpvs_svc_get(in, &svc.key, &svc), 0);
+	assert_int_equal(svc.flags, BPVS_SVC_PERSISTENT);
+	assert_int_equal(svc.timeout, 7);
 	fake_free(in);
 }
 
