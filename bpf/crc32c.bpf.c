@@ -12,6 +12,8 @@
 
 #define POLY 0x82f63b78U
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words of the packet are used as loaded");
+
 /* clang-format off */
 
 /* x^(32 i): i words follow. */
