@@ -20,15 +20,19 @@ struct mh_walk {
 	int id;
 };
 
-/* A piece at a time is a function of its own, for the verifier. 0: the walk is over. */
+/*
+ * A piece at a time is a function of its own, for the verifier. The offset lives in memory, of which
+ * it remembers nothing: it would follow each round on which the offset may begin anew. 0: the walk
+ * is over.
+ */
 __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 {
-	__u32 i, offset;
+	__u32 i;
 
 	if (!w)
 		return 0;
-	offset = w->offset;
 	for (i = 0; i < PIECE; i++) {
+		__u32 offset = READ_ONCE(w->offset);
 		int id = bpvs_bucket(w->unit, bpvs_hash_slot(w->value + offset));
 
 		if (id != BUCKET_CLOSED) {
@@ -37,9 +41,8 @@ __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 		}
 		if (--w->left == 0)
 			return 0;
-		offset = offset + 1 < BPVS_BUCKETS_MH ? offset + 1 : 0;
+		WRITE_ONCE(w->offset, offset + 1 < BPVS_BUCKETS_MH ? offset + 1 : 0);
 	}
-	w->offset = offset;
 	return 1;
 }
 
