@@ -21,9 +21,9 @@ struct mh_walk {
 };
 
 /*
- * A piece at a time is a function of its own, for the verifier. The offset lives in memory, of which
- * it remembers nothing: it would follow each round on which the offset may begin anew. 0: the walk
- * is over.
+ * A piece at a time is a function of its own, for the verifier. The offset lives in memory, of
+ * which it remembers nothing: it would follow each round on which the offset may begin anew. 0: the
+ * walk is over.
  */
 __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 {
