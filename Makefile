@@ -3,7 +3,8 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-vm hammer bench bench-vm install format lint clean
+.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long install format lint \
+	clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -33,6 +34,16 @@ bench: all
 
 bench-vm: all
 	@tests/vm/bench
+
+# Kernel IPVS and BPVS side by side (tests/oracle): KERNEL=6.12 SEED=7 COUNT=500 ONLY=persist
+KERNEL ?= 6.1
+SEED ?= 1
+oracle: all
+	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --only '$(ONLY)' \
+		$(if $(COUNT),--count $(COUNT))
+
+oracle-long: all
+	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000)
 
 install: all
 	@ninja -C $(BUILD) install

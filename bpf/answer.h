@@ -15,6 +15,9 @@ static int icmp_related(pkt_t *pkt, struct bpvs_flow *f);
 /* A fragment: learn the ports from the first, know them for the others. */
 static enum bpvs_verdict fragment(struct bpvs_flow *f);
 
+/* Read the Call-ID of x->flow into x->call: 0, or the verdict that hands up. */
+static int call_read(ctx_t *ctx, struct conn_scratch *x);
+
 /* What LATER_ICMP and LATER_ANSWER stand for. */
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 

@@ -31,6 +31,12 @@ static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
 	return BPVS_UP_FRAGMENT;
 }
 
+static __always_inline int call_read(ctx_t *ctx, struct conn_scratch *x)
+{
+	(void)ctx, (void)x;
+	return BPVS_UP_PAYLOAD;
+}
+
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
 {
 	(void)ctx, (void)x, (void)later;

@@ -3,6 +3,7 @@
 #include "pkt_tc.h"
 #include "parse.h"
 #include "answer_tc.h"
+#include "sip_tc.h"
 #include "pipeline.h"
 #include "emit_tc.h"
 #include "icmp_tc.h"

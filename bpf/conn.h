@@ -52,6 +52,7 @@ struct conn_new {
 	__u32 timeout; /* clock units, until the first state is set; or a template's */
 	__u32 home;
 	__u32 control; /* slot of its template plus 1, 0 = none */
+	__u32 call;    /* template: hash of its Call-ID, or 0 */
 };
 
 /* An ICMP error to be sent. */
@@ -60,6 +61,22 @@ struct icmp_answer {
 	__u8 type;
 	__u8 code;
 	__u16 mtu;
+};
+
+/* What was read of a datagram for a persistence engine; `text` is a struct bpvs_call's. */
+enum call_look {
+	CALL_UNREAD,
+	CALL_NONE,
+	CALL_FOUND,
+};
+
+struct call_id {
+	__u64 hash;
+	__u32 look; /* enum call_look */
+	__u8 pad[3];
+	__u8 len; /* with text: struct bpvs_call */
+	char text[255];
+	__u8 end;
 };
 
 /*
@@ -78,6 +95,7 @@ struct conn_scratch {
 	int act; /* the hook's code, from stages that send */
 	struct icmp_answer answer;
 	__u32 why; /* the verdict that the answer stands for */
+	struct call_id call;
 };
 
 struct {
@@ -102,6 +120,7 @@ enum later {
 	/* x->flow needs a connection: bpvs_schedule(), then walk again */
 	LATER_START = BPVS_COUNTERS,
 	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
+	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
 };
 
@@ -222,7 +241,7 @@ static __always_inline __u32 key_home(const struct conn_key *k)
 	__be16 port = k->cport;
 
 	if (k->how & KEY_TEMPLATE)
-		port = k->pport ^ (__be16)(conn_tag(&k->peer, k->v6) * 0x9e3779b1U >> 16);
+		port ^= k->pport ^ (__be16)(conn_tag(&k->peer, k->v6) * 0x9e3779b1U >> 16);
 	return conn_home(&k->client, port, k->proto, k->v6);
 }
 

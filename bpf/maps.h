@@ -64,6 +64,15 @@ struct {
 	__type(value, __u32);
 } bpvs_spill SEC(".maps") __weak;
 
+/* Call-IDs of templates: for listings only, look-ups go by their hash. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct bpvs_call);
+} bpvs_calls SEC(".maps") __weak;
+
 /* Fragments whose ports are known from the first one. */
 struct frag_key {
 	struct bpvs_addr saddr;

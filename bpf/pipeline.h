@@ -125,6 +125,7 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 		return BPVS_BUG_MAP;
 	pkt_keep_flow(x, f);
 	x->n.key = *k;
+	x->call.look = CALL_UNREAD;
 	return LATER_START;
 }
 
@@ -333,6 +334,8 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 		return BPVS_BUG_MAP;
 	if (later == LATER_START) {
 		v = bpvs_schedule(x);
+		if (v == LATER_CALL)
+			v = call_read(ctx, x) ?: bpvs_schedule(x);
 		if (v == BPVS_GO_ON)
 			v = walk_again(ctx, v6, PASS_STARTED);
 		else if (v == BPVS_NO_SERVICE)

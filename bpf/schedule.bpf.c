@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* From a flow without a connection to one with: service, scheduler, insertion. */
+#include "defence.h"
 #include "schedule.h"
 #include "sctp.h"
 #include "sched/sched.h"
@@ -130,7 +131,7 @@ __noinline int bpvs_choose_stateless(struct bpvs_svc *svc, const struct bpvs_flo
 	if (!svc || !f)
 		return 0;
 	s.l = sched_list(svc);
-	if (!s.l.len)
+	if (!s.l.len || READ_ONCE(svc->sched) == BPVS_SCHED_NONE)
 		return 0;
 	client = f->saddr;
 	port = f->sport;
@@ -240,12 +241,31 @@ static __always_inline void template_key(struct conn_key *k, const struct bpvs_s
 	k->reply = 0;
 }
 
+/* By Call-ID: 48 bits of its hash tell templates of one client apart. */
+static __always_inline void template_call(struct conn_scratch *x, const struct bpvs_svc *svc)
+{
+	x->n.call = 0;
+	if (!READ_ONCE(svc->pe))
+		return;
+	x->n.call = (__u32)(x->call.hash >> 16) | 1;
+	x->n.key.cport = (__be16)x->call.hash;
+}
+
 /* May the template go on choosing its destination? Thresholds do not matter to it. */
 static __always_inline bool template_usable(const struct bpvs_dest *d)
 {
 	if (!d || !(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
 		return false;
 	return !READ_ONCE(bpvs_cfg.expire_quiescent_template) || READ_ONCE(d->weight) != 0;
+}
+
+/* The template's Call-ID, for listings. 6.1 takes no global function's argument as key or value. */
+static __always_inline void call_keep(void)
+{
+	struct conn_scratch *x = conn_scratch();
+
+	if (x)
+		bpf_map_update_elem(&bpvs_calls, &x->hit.idx, &x->call.len, BPF_ANY);
 }
 
 static __always_inline int template_make(struct conn_scratch *x, struct bpvs_svc *svc)
@@ -260,7 +280,11 @@ static __always_inline int template_make(struct conn_scratch *x, struct bpvs_svc
 	x->n.flags |= BPVS_CONN_TEMPLATE;
 	x->n.timeout = READ_ONCE(svc->timeout) * bpvs_ro.clock_hz;
 	x->n.control = 0;
+	if (x->n.call)
+		x->n.flags |= BPVS_CONN_CALL;
 	r = conn_enter(&x->n, &x->hit);
+	if (r == CONN_INSERTED && x->n.call)
+		call_keep();
 	if (r == CONN_FULL) {
 		table_full_set(x->n.key.now);
 		x->hit.idx = ~0U;
@@ -286,6 +310,7 @@ __noinline int bpvs_template(struct conn_scratch *x, struct bpvs_svc *svc)
 	now = x->n.key.now;
 	for (tries = 0; tries < TEMPLATE_TRIES; tries++) {
 		template_key(&x->n.key, svc, &x->flow);
+		template_call(x, svc);
 		if (!bpvs_conn_find(&x->n.key, &x->hit) && !template_make(x, svc))
 			return 0;
 		id = x->hit.dest;
@@ -352,18 +377,30 @@ static __always_inline int svc_takes(const struct bpvs_svc *svc, const struct bp
 	return BPVS_GO_ON;
 }
 
+/* A persistence engine has to have read the datagram, which only the hook can do. */
+static __always_inline int call_known(const struct conn_scratch *x, const struct bpvs_svc *svc)
+{
+	if (likely(!READ_ONCE(svc->pe)) || !(READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT))
+		return BPVS_GO_ON;
+	if (x->call.look == CALL_UNREAD)
+		return LATER_CALL;
+	return x->call.look == CALL_FOUND ? BPVS_GO_ON : BPVS_NO_CALL;
+}
+
 /* The scheduler's choice, by way of the template where the service is persistent. */
 static __always_inline __u32 choose(struct conn_scratch *x, struct bpvs_svc *svc, bool full)
 {
 	int id;
 
 	x->n.control = 0;
+	x->n.call = 0;
 	if (full)
 		return (__u32)bpvs_choose_stateless(svc, &x->flow);
 	if (!(READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT))
 		return (__u32)bpvs_sched_run(svc, &x->flow);
 	id = bpvs_template(x, svc);
 	key_request(&x->n.key, &x->flow, x->n.key.now);
+	x->n.call = 0;
 	return (__u32)id;
 }
 
@@ -389,7 +426,11 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_NO_SERVICE;
 	if (!start && !(full && f->proto != IPPROTO_UDP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
+	if (start && defence_drops())
+		return BPVS_DEFENCE;
 	v = svc_takes(svc, f);
+	if (v == BPVS_GO_ON)
+		v = call_known(x, svc);
 	if (v != BPVS_GO_ON)
 		return v;
 	id = choose(x, svc, full);

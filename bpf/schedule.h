@@ -14,7 +14,7 @@ static __always_inline bool table_full(__u32 now)
 
 /*
  * Give the flow x->flow, whose key is in x->n, a connection (x->hit): BPVS_GO_ON; or the verdict
- * that says why it has none.
+ * that says why it has none; or LATER_CALL.
  */
 int bpvs_schedule(struct conn_scratch *x);
 

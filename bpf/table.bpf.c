@@ -84,6 +84,18 @@ static __always_inline void conn_count(__u8 flags, struct bpvs_dest *d, bool act
 		dest_count(d, active, by);
 }
 
+/* What a template must be, beyond its key: in use, and of the same call. */
+static __always_inline bool template_fits(const struct bpvs_conn *c, __u64 word,
+					  const struct conn_key *k)
+{
+	struct conn_scratch *x;
+
+	if (likely(!(k->how & KEY_TEMPLATE)))
+		return true;
+	x = conn_scratch();
+	return x && !(word & BPVS_WORD_STALE) && c->nh == x->n.call;
+}
+
 /* Is the flow's connection in this slot? */
 __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hit *ret)
 {
@@ -101,7 +113,7 @@ __noinline int bpvs_conn_try(__u32 idx, const struct conn_key *k, struct conn_hi
 	    !((k->how & KEY_TENTATIVE) && (word & BPVS_WORD_STATUS) == BPVS_SLOT_TENTATIVE))
 		return 0;
 	return conn_matches(c, idx, k) && !conn_over(c, word, k->now) &&
-	       !(word & BPVS_WORD_STALE) && conn_copy(c, idx, k, word, ret);
+	       template_fits(c, word, k) && conn_copy(c, idx, k, word, ret);
 }
 
 static __always_inline void spill_key(struct bpvs_spill_key *s, const struct bpvs_addr *client,
@@ -311,6 +323,8 @@ __noinline int bpvs_conn_kill(__u32 idx, __u64 word)
 	if (cas64(&c->word, word, busy) != word)
 		return 0;
 	control = c->control;
+	if (c->flags & BPVS_CONN_CALL)
+		bpf_map_delete_elem(&bpvs_calls, &idx);
 	d = dest_get(c->dest);
 	if (d)
 		conn_count(c->flags, d, word & BPVS_WORD_ACTIVE, -1);
@@ -354,7 +368,7 @@ static __always_inline void slot_fill(struct bpvs_conn *c, __u32 idx, const stru
 	c->dest = n->dest;
 	c->home = n->home;
 	c->pkts = 0;
-	c->nh = 0;
+	c->nh = n->call;
 	c->control = n->control;
 	c->timeout = n->timeout;
 	if (v6 || (flags & BPVS_CONN_SPILLED)) {
@@ -401,8 +415,8 @@ __noinline int bpvs_rival_wins(__u32 idx, __u32 mine, const struct conn_key *k)
 		return 0;
 	word = READ_ONCE(c->word);
 	barrier();
-	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE || (word & BPVS_WORD_STALE) ||
-	    !conn_matches(c, idx, k))
+	if ((word & BPVS_WORD_STATUS) < BPVS_SLOT_TENTATIVE || !conn_matches(c, idx, k) ||
+	    !template_fits(c, word, k))
 		return 0;
 	if (word_valid(word)) {
 		if (!conn_over(c, word, k->now) || bpvs_conn_kill(idx, word))

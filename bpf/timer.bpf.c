@@ -5,6 +5,7 @@
  * timer has to stay pinned: the kernel cancels the timer with the map's last user reference.
  */
 #include "conn.h"
+#include "defence.h"
 
 #define TICK_NS	  4000000ULL
 #define SECOND_NS 1000000000ULL
@@ -37,10 +38,58 @@ struct sweep {
 	__u64 until; /* CLOCK_MONOTONIC: stop then */
 	__u32 block;
 	__u32 now;
+	__u32 flush;	  /* BPVS_FLUSH_* */
+	__u32 drop_entry; /* drop some that have not expired */
 };
 
-/* End what has expired in a block and note when the next one may; see bpvs_due_lower(). */
-__noinline int bpvs_sweep_block(__u32 block, __u32 now)
+/* Is a connection to be ended by the flush `what` (BPVS_FLUSH_*)? */
+static __always_inline bool flushed(const struct bpvs_conn *c, __u32 what)
+{
+	struct bpvs_dest *d;
+	__u32 flags;
+
+	if (what & BPVS_FLUSH_ALL)
+		return true;
+	d = dest_get(READ_ONCE(c->dest));
+	if (!d)
+		return false;
+	flags = READ_ONCE(d->flags);
+	return (what & BPVS_FLUSH_REMOVED && !(flags & BPVS_DEST_AVAILABLE)) ||
+	       (what & BPVS_FLUSH_MARKED && flags & BPVS_DEST_FLUSH);
+}
+
+/* End a connection although packets may be refreshing it. */
+__noinline int bpvs_conn_flush(__u32 idx, __u32 what)
+{
+	struct bpvs_conn *c = conn_slot(idx);
+	__u64 word, first;
+	int tries;
+
+	if (!c)
+		return 0;
+	first = word = READ_ONCE(c->word);
+	if (!word_valid(word) || !flushed(c, what))
+		return 0;
+	for (tries = 0; tries < 16; tries++) {
+		if (bpvs_conn_kill(idx, word))
+			return 1;
+		word = READ_ONCE(c->word);
+		if (!word_valid(word) || !word_same_gen(word, first))
+			return 0;
+		/* Its connections may lie in blocks that are yet to come. */
+		if (c->flags & BPVS_CONN_TEMPLATE)
+			break;
+	}
+	if (!bpvs_cfg.flush_again)
+		bpvs_cfg.flush_again = 1;
+	return 0;
+}
+
+/*
+ * End what has expired in a block, and what the running flush is for, and note when the next one
+ * may expire; see bpvs_due_lower().
+ */
+__noinline int bpvs_sweep_block(__u32 block, __u32 now, __u32 flush)
 {
 	__u32 *due = bpf_map_lookup_elem(&bpvs_due, &block), next = now + NEVER, i;
 
@@ -59,6 +108,8 @@ __noinline int bpvs_sweep_block(__u32 block, __u32 now)
 			continue;
 		if (word_expired(word, now) && bpvs_conn_kill(idx, word))
 			continue;
+		if (unlikely(flush) && bpvs_conn_flush(idx, flush))
+			continue;
 		if ((__s32)(word_expiry(word) - next) < 0)
 			next = word_expiry(word);
 	}
@@ -74,17 +125,51 @@ static long sweep_one(__u32 i, void *arg)
 	at = bpf_map_lookup_elem(&bpvs_due, &block);
 	if (!at)
 		return 1;
+	if (unlikely(s->drop_entry) && !(bpf_get_prandom_u32() % DROP_ENTRY_SHARE))
+		bpvs_drop_block(block, s->now);
 	due = READ_ONCE(*at);
-	if (due && (__s32)(due - s->now) > 0)
+	if (due && (__s32)(due - s->now) > 0 && likely(!s->flush))
 		return 0;
-	bpvs_sweep_block(block, s->now);
+	bpvs_sweep_block(block, s->now, s->flush);
 	/* The rest of the slice is for the next tick. */
 	return bpf_ktime_get_ns() >= s->until;
 }
 
+/* Value of flush_again in the second pass, which is the last. */
+#define FLUSH_TWICE 2
+
 /*
- * A slice of the blocks; true when time ran out before its end. Of a block that is not due its
- * place in bpvs_due is read, and nothing else.
+ * A flush that the tools asked for takes a pass from the first block on. What is asked before what:
+ * a tool that comes in between finds its part done by this pass, and waits for the next.
+ */
+static __always_inline void flush_begin(void)
+{
+	__u32 asked = READ_ONCE(bpvs_cfg.flush_asked);
+
+	if (likely(asked == bpvs_cfg.flush_taken) || bpvs_cfg.flush_taken != bpvs_cfg.flush_done)
+		return;
+	bpvs_cfg.flush_now = xchg32(&bpvs_cfg.flush_what, 0);
+	bpvs_cfg.flush_taken = asked;
+	bpvs_cfg.flush_again = 0;
+	bpvs_cfg.sweep_at = 0;
+}
+
+static __always_inline void flush_end(void)
+{
+	if (likely(bpvs_cfg.flush_taken == bpvs_cfg.flush_done))
+		return;
+	if (bpvs_cfg.flush_again == 1) {
+		bpvs_cfg.flush_again = FLUSH_TWICE;
+		return;
+	}
+	bpvs_cfg.flush_now = 0;
+	barrier();
+	WRITE_ONCE(bpvs_cfg.flush_done, bpvs_cfg.flush_taken);
+}
+
+/*
+ * A slice of the blocks, or with a flush as many as there is time for; true when time ran out
+ * before its end. Of a block that is not due its place in bpvs_due is read, and nothing else.
  */
 static __always_inline bool sweep(__u64 now_ns)
 {
@@ -92,10 +177,16 @@ static __always_inline bool sweep(__u64 now_ns)
 	__u32 slice = blocks / TICKS_A_PASS + 1, left;
 	struct sweep s = {
 		.until = now_ns + SLICE_NS,
-		.block = bpvs_cfg.sweep_at,
 		.now = clock_now(),
 	};
 	long done;
+
+	flush_begin();
+	s.block = bpvs_cfg.sweep_at;
+	s.flush = bpvs_cfg.flush_now;
+	s.drop_entry = bpvs_cfg.drop_entry_on;
+	if (bpvs_cfg.flush_taken != bpvs_cfg.flush_done)
+		slice = blocks;
 
 	if (s.block >= blocks)
 		s.block = 0;
@@ -106,6 +197,7 @@ static __always_inline bool sweep(__u64 now_ns)
 	s.block += (__u32)done;
 	if (s.block >= blocks) {
 		s.block = 0;
+		flush_end();
 		count(BPVS_EV_SWEEPS);
 	}
 	bpvs_cfg.sweep_at = s.block;
@@ -232,6 +324,7 @@ static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 	bpvs_cfg.tick_clock = bpf_jiffies64();
 	bpvs_cfg.tick_ktime = start;
 	full_until_carry(clock_now());
+	bpvs_defence(clock_now());
 	behind = sweep(start);
 	estimates(start);
 	cost = bpf_ktime_get_ns() - start;

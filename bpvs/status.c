@@ -39,6 +39,21 @@ static void print_counters(struct bpvs_instance *in)
 	}
 }
 
+static void print_memory(const struct bpvs_status *s)
+{
+	static const char *const why[] = {
+		[BPVS_MEMORY_UNNAMED] = "the kernel lists no variables (CONFIG_KALLSYMS_ALL)",
+		[BPVS_MEMORY_LOCKED] = "programs may not read the kernel's memory (lockdown)",
+	};
+
+	if (s->memory == BPVS_MEMORY_KNOWN)
+		printf("free memory: %llu pages; below %d the automatic defences are on\n",
+		       (unsigned long long)s->free_pages, s->few_pages);
+	else
+		printf("free memory: not known, the automatic defences stay idle: %s\n",
+		       why[s->memory]);
+}
+
 static int print_status(struct bpvs_instance *in, bool verbose)
 {
 	struct bpvs_status s;
@@ -53,6 +68,7 @@ static int print_status(struct bpvs_instance *in, bool verbose)
 	       s.conns_max, s.conn_bytes, (unsigned long long)s.table_bytes >> 20);
 	printf("services: %u of %u\n", s.services, s.services_max);
 	printf("real servers: at most %u in all\n", s.dests_max);
+	print_memory(&s);
 	printf("timer: longest gap %llu us, longest run %llu us\n",
 	       (unsigned long long)s.tick_gap_ns / 1000, (unsigned long long)s.tick_cost_ns / 1000);
 	if (verbose) {

@@ -29,7 +29,7 @@ static int parse_mode(const char *s, enum bpvs_mode *ret)
 }
 
 /* A count, with k or M (powers of two) behind it. */
-static int parse_count(const char *s, unsigned int *ret)
+static int parse_count(const char *what, const char *s, unsigned int *ret)
 {
 	char *end;
 	unsigned long v = strtoul(s, &end, 10);
@@ -39,7 +39,7 @@ static int parse_count(const char *s, unsigned int *ret)
 	else if (*end == 'M' || *end == 'm')
 		v <<= 20, end++;
 	if (*s < '0' || *s > '9' || *end || v < 64 || v > 1U << 26) {
-		fprintf(stderr, "bpvs up: not a number of connections from 64 to 64M: %s\n", s);
+		fprintf(stderr, "bpvs up: not a number of %s from 64 to 64M: %s\n", what, s);
 		return -1;
 	}
 	*ret = (unsigned int)v;
@@ -52,18 +52,24 @@ int cmd_up(int argc, char **argv)
 		{ "dev", required_argument, NULL, 'd' },
 		{ "mode", required_argument, NULL, 'm' },
 		{ "conns", required_argument, NULL, 'c' },
+		{ "services", required_argument, NULL, 's' },
+		{ "dests", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *devs[MOST_DEVS + 1] = { NULL };
 	struct bpvs_up_opts o = { .mode = BPVS_MODE_AUTO };
 	int c, err, num = 0;
 
-	while ((c = getopt_long(argc, argv, "d:m:c:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "d:m:c:s:r:", options, NULL)) != -1) {
 		if (c == 'd' && num < MOST_DEVS)
 			devs[num++] = optarg;
 		else if (c == 'm' && !parse_mode(optarg, &o.mode))
 			continue;
-		else if (c == 'c' && !parse_count(optarg, &o.conns))
+		else if (c == 'c' && !parse_count("connections", optarg, &o.conns))
+			continue;
+		else if (c == 's' && !parse_count("services", optarg, &o.services))
+			continue;
+		else if (c == 'r' && !parse_count("destinations", optarg, &o.dests))
 			continue;
 		else
 			return 2;

@@ -8,8 +8,7 @@
 /* Schedulers of kernels up to 7.2 that are yet to be written. */
 static bool sched_is_known(const char *name)
 {
-	static const char *const names[] = { "lblc", "lblcr", "dh",  "sh", "sed",
-					     "nq",   "fo",    "ovf", "mh", "twos" };
+	static const char *const names[] = { "lblc", "lblcr", "twos" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))
@@ -32,10 +31,6 @@ int sched_resolve(const char *name, unsigned int *ret)
 /* What a service asks for that this version lacks, or NULL. */
 static const char *service_lacks(const struct args *a)
 {
-	if (a->pe)
-		return "persistence engines (--pe) are";
-	if (a->svc.sched_flags)
-		return "scheduler flags (-b) are";
 	if (a->svc.key.fwmark)
 		return "firewall-mark services (-f) are";
 	return NULL;
@@ -48,7 +43,7 @@ static int service_put(struct bpvs_instance *in, const struct args *a)
 	int status, err;
 
 	/* A name that no version knows is an error of the caller's, whatever else is missing. */
-	if (a->pe && strcmp(a->pe, "sip"))
+	if (a->pe && bpvs_pe_find(a->pe, &info.pe))
 		return complain(a->cmd, -ENOENT);
 	status = sched_resolve(a->sched, &info.sched);
 	if (status)

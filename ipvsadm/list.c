@@ -193,6 +193,8 @@ static void service_flags(const struct bpvs_svc_info *svc)
 			printf(" mask %u", svc->netmask);
 		if (svc->key.af == BPVS_V4 && svc->netmask != 0xffffffff)
 			printf(" mask %s", inet_ntoa(mask));
+		if (svc->pe)
+			printf(" pe %s", bpvs_pe_name(svc->pe));
 	}
 	if (svc->flags & BPVS_SVC_ONEPACKET)
 		printf(" ops");

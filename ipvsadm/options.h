@@ -24,8 +24,8 @@ enum tunnel {
 };
 
 /* Flags of a scheduler, as <linux/ip_vs.h> numbers IP_VS_SVC_F_SCHED1 and on. */
-#define SCHED_FLAG_1 0x08
-#define SCHED_FLAG_2 0x10
+#define SCHED_FLAG_1 BPVS_SCHED_FALLBACK
+#define SCHED_FLAG_2 BPVS_SCHED_PORT
 #define SCHED_FLAG_3 0x20
 
 struct args {

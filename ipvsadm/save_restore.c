@@ -38,6 +38,8 @@ static void service_save(const struct bpvs_svc_info *svc, const char *name)
 		if (svc->key.af == BPVS_V4 && svc->netmask != 0xffffffff)
 			printf(" -M %s", inet_ntoa(mask));
 	}
+	if (svc->pe)
+		printf(" --pe %s", bpvs_pe_name(svc->pe));
 	if (svc->flags & BPVS_SVC_ONEPACKET)
 		printf(" -o");
 	if (*flags)

@@ -61,6 +61,13 @@ struct bpvs_status {
 	unsigned int conn_bytes; /* memory for each of conns_max */
 	__u64 table_bytes;
 	unsigned int services, services_max, dests_max;
+	enum bpvs_memory {
+		BPVS_MEMORY_KNOWN,
+		BPVS_MEMORY_UNNAMED, /* the kernel's symbols do not say where it is counted */
+		BPVS_MEMORY_LOCKED,  /* programs may not read the kernel's memory */
+	} memory;
+	__u64 free_pages;
+	int few_pages;			 /* amemthresh */
 	__u64 tick_gap_ns, tick_cost_ns; /* of the timer, since it was brought up */
 };
 
@@ -89,6 +96,7 @@ struct bpvs_svc_info {
 	__u32 sched_flags;
 	__u32 timeout; /* s */
 	__be32 netmask;
+	__u32 pe;	 /* enum bpvs_pe */
 	__u32 num_dests; /* only read */
 	__u32 id;	 /* only read */
 };
@@ -164,10 +172,20 @@ struct bpvs_conn_info {
 	__u32 dest;
 	__s32 expires_ms; /* from now, never negative */
 	__u32 pkts;
+	const char *call; /* template by Call-ID: that; until the callback returns. Or NULL */
 };
 
 typedef int (*bpvs_conn_cb)(const struct bpvs_conn_info *conn, void *arg);
 int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
+
+/*
+ * End connections, which takes the timer a second or two in a table of millions; those that are
+ * made meanwhile may be among them. All of them: and forget the removed destinations. Those of
+ * destinations with this address, and port unless it is 0: -ENOENT if there is no such destination.
+ * -ETIMEDOUT: the timer does not answer.
+ */
+int bpvs_conns_flush(struct bpvs_instance *in);
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port);
 const char *bpvs_conn_state_name(__u8 proto, __u8 state);
 const char *bpvs_conn_state(const struct bpvs_conn_info *conn);
 
@@ -180,9 +198,16 @@ struct bpvs_timeouts {
 int bpvs_timeouts_get(struct bpvs_instance *in, struct bpvs_timeouts *ret);
 int bpvs_timeouts_set(struct bpvs_instance *in, const struct bpvs_timeouts *t);
 
-/* -ENOENT: no such knob; -EOPNOTSUPP: not built yet; -EINVAL: out of range. */
-int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, long *ret);
-int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, long value);
+/*
+ * The knobs of net.ipv4.vs as text, read and taken as the kernel's files in /proc/sys are: numbers
+ * in decimal, 0x or 0 before octal; what follows the last one after a space is not looked at.
+ * -ENOENT: no such knob. -EINVAL, -ERANGE, -EOVERFLOW: where the kernel refuses, as it does.
+ */
+#define BPVS_SYSCTL_SIZE 4096 /* the longest value, with its 0 */
+int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, char *ret, size_t size);
+int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, const char *value);
+/* What setting it does here; NULL: no such knob. */
+const char *bpvs_sysctl_effect(const char *name);
 /* Names in alphabetical order, NULL-terminated. */
 const char *const *bpvs_sysctl_names(void);
 
@@ -190,4 +215,6 @@ const char *const *bpvs_sysctl_names(void);
 
 const char *bpvs_sched_name(unsigned int sched); /* NULL: no such scheduler */
 int bpvs_sched_find(const char *name, unsigned int *ret);
-const char *bpvs_fwd_name(unsigned int fwd); /* "Masq", "Local", "Tunnel", "Route" */
+const char *bpvs_pe_name(unsigned int pe);	       /* "" for none */
+int bpvs_pe_find(const char *name, unsigned int *ret); /* -ENOENT */
+const char *bpvs_fwd_name(unsigned int fwd);	       /* "Masq", "Local", "Tunnel", "Route" */

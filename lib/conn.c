@@ -108,7 +108,8 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 	bool template = c->flags & BPVS_CONN_TEMPLATE;
 
 	*ret = (struct bpvs_conn_info){
-		.cport = c->cport,
+		/* A template by Call-ID keeps some of its hash there. */
+		.cport = template ? 0 : c->cport,
 		.vport = c->vport,
 		/* As the kernel marks one that is not to be used any more. */
 		.dport = c->word & BPVS_WORD_STALE ? htons(0xffff) : c->dport,
@@ -125,6 +126,19 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 	conn_addrs(in, from, ret);
 }
 
+/* The Call-ID of a template that has one, or NULL. */
+static const char *call_text(struct bpvs_instance *in, __u32 slot, const struct bpvs_conn *c,
+			     char text[256])
+{
+	struct bpvs_call call;
+
+	if (!(c->flags & BPVS_CONN_CALL) || bpvs_map_call_get(in, slot, &call))
+		return NULL;
+	memcpy(text, call.text, call.len);
+	text[call.len] = '\0';
+	return text;
+}
+
 /* Expired ones are passed over: the data path does not know them any more either. */
 int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 {
@@ -136,6 +150,7 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 	for (__u32 slot = 0; slot < slots; slot++) {
 		struct bpvs_conn_info info;
 		struct conn_copy copy;
+		char text[256];
 		int left, ret;
 
 		if (!conn_copy(in, slot, &copy))
@@ -144,6 +159,7 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 		if (left <= 0)
 			continue;
 		conn_info(in, &copy, left, &info);
+		info.call = call_text(in, slot, &copy.conn, text);
 		ret = cb(&info, arg);
 		if (ret)
 			return ret;

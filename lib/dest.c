@@ -90,7 +90,10 @@ static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int
 	__atomic_store_n(&d->fwd, type == RTN_LOCAL ? BPVS_FWD_LOCAL : info->fwd, __ATOMIC_RELEASE);
 	d->u_threshold = info->u_threshold;
 	d->l_threshold = info->l_threshold;
-	d->weight = info->weight;
+	/* A weight of 0 is for the time being: mh keeps the share that it had. */
+	if (info->weight || !(d->flags & BPVS_DEST_AVAILABLE))
+		d->last_weight = info->weight;
+	__atomic_store_n(&d->weight, info->weight, __ATOMIC_RELAXED);
 	nexthop_clear(d);
 	overload_update(d);
 }
@@ -119,6 +122,9 @@ void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
 	d->removed_at = (__u32)bpvs_clock_since(in, 0);
 	__atomic_store_n(&d->flags, d->flags & ~BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
 	bpvs_rip_update(in, id);
+	/* Those with packets end by themselves; the others would count until they expire. */
+	if (in->cfg->expire_nodest_conn)
+		bpvs_flush_ask(in, BPVS_FLUSH_REMOVED);
 }
 
 /* A slot that nobody has becomes a removed destination of the service, ready to be brought back. */
@@ -161,7 +167,7 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 		return -EEXIST;
 	if (bpvs_list_len(in->svcs[svc].list) >= BPVS_LIST_MAX)
 		return -ENOSPC;
-	err = addr_check(info, &type);
+	err = addr_check(info, &type) ?: bpvs_sched_ready(in, &in->svcs[svc]);
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
@@ -231,6 +237,9 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	type = bpvs_route_type(&info->addr, info->af);
 	if (type < 0)
 		return type;
+	err = bpvs_sched_ready(in, &in->svcs[svc]);
+	if (err)
+		return err;
 	bpvs_tables_touch(in);
 	dest_set(&in->dests[id], info, type);
 	nat_mark(in, &in->dests[id]);
@@ -261,7 +270,7 @@ static int dest_del_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 
 	if (!svc)
 		return -ESRCH;
-	err = dest_lookup(in, svc, addr, port, &id, &pos);
+	err = dest_lookup(in, svc, addr, port, &id, &pos) ?: bpvs_sched_ready(in, &in->svcs[svc]);
 	if (err)
 		return err;
 	bpvs_tables_touch(in);

@@ -158,6 +158,7 @@ static int rodata_fill(struct bpvs_rodata *ro, const struct bpvs_up_opts *o)
 	/* Lists have power-of-two sizes, and a changed one exists twice for a moment. */
 	ro->max_list = 4 * ro->max_dest + 2 * ro->max_svc;
 	ro->cpus = (__u32)libbpf_num_possible_cpus();
+	ro->zone_stat = bpvs_memory_find();
 	ro->clock_shift = hz >= 1000 ? 3 : hz >= 250 ? 1 : 0;
 	ro->clock_hz = hz >> ro->clock_shift;
 	if (getrandom(ro->hash_key, sizeof(ro->hash_key), 0) != sizeof(ro->hash_key))
@@ -180,7 +181,9 @@ static void sizes_set(struct bpvs_bpf *s, const struct bpvs_rodata *ro)
 	bpf_map__set_max_entries(s->maps.bpvs_counters, ro->cpus * BPVS_COUNTERS);
 	/* Services, and the endpoints of NAT destinations (BPVS_KEY_RIP). */
 	bpf_map__set_max_entries(s->maps.bpvs_svc_ids, ro->max_svc + ro->max_dest);
+	bpf_map__set_max_entries(s->maps.bpvs_buckets, bpvs_chunks_max(ro));
 	bpf_map__set_max_entries(s->maps.bpvs_spill, 2 * ro->spills);
+	bpf_map__set_max_entries(s->maps.bpvs_calls, slots);
 }
 
 static int load(const struct bpvs_up_opts *o, struct bpvs_bpf **ret)
@@ -417,7 +420,8 @@ static int up_locked(const struct bpvs_up_opts *o)
 	if (err)
 		return err;
 	p = programs_of(s);
-	bpvs_config_defaults(&s->data_cfg->bpvs_cfg, s->rodata->bpvs_ro.clock_hz);
+	bpvs_config_defaults(&s->data_cfg->bpvs_cfg,
+			     (const struct bpvs_rodata *)&s->rodata->bpvs_ro);
 	forwarding_read(before);
 	err = anchor_write(s, o, &p, before);
 	if (!err)
@@ -582,6 +586,11 @@ int bpvs_status_get(struct bpvs_instance *in, struct bpvs_status *ret)
 	ret->services = in->cfg->services4 + in->cfg->services6;
 	ret->services_max = in->ro->max_svc - 1;
 	ret->dests_max = in->ro->max_dest - 1;
+	ret->memory = in->ro->zone_stat == BPVS_MEMORY_NO_SYMBOL   ? BPVS_MEMORY_UNNAMED
+		      : in->ro->zone_stat == BPVS_MEMORY_FORBIDDEN ? BPVS_MEMORY_LOCKED
+								   : BPVS_MEMORY_KNOWN;
+	ret->free_pages = in->cfg->free_pages;
+	ret->few_pages = in->cfg->amemthresh;
 	ret->tick_gap_ns = in->cfg->tick_gap;
 	ret->tick_cost_ns = in->cfg->tick_cost;
 	return 0;

@@ -52,6 +52,11 @@ int bpvs_tc_find(int ifindex, __u32 *ret_prog_id);
 /* qdisc: that too, unless somebody else's filters are on it. */
 int bpvs_tc_drop(int ifindex, bool qdisc);
 
+/* ---- memory.c ---- */
+
+/* For struct bpvs_rodata's zone_stat. */
+__u64 bpvs_memory_find(void);
+
 /* ---- hold.c: pins, which keep timer and programs alive ---- */
 
 struct bpvs_pin {

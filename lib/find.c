@@ -135,6 +135,8 @@ static void fill(struct bpvs_instance *in, struct found *f)
 	in->stats = f->maps[BPVS_MAP_STATS].at;
 	in->counters = f->maps[BPVS_MAP_COUNTERS].at;
 	in->fd_spill = f->fds[BPVS_MAP_SPILL];
+	in->fd_calls = f->fds[BPVS_MAP_CALLS];
+	in->fd_buckets = f->fds[BPVS_MAP_BUCKETS];
 }
 
 static int map_one(struct found *f, enum bpvs_map_id i, int prot)
@@ -232,6 +234,8 @@ void bpvs_close(struct bpvs_instance *in)
 	if (in->fd_tc >= 0)
 		close(in->fd_tc);
 	bpvs_tables_free(in);
+	if (in->ro)
+		bpvs_chunks_close(in);
 	if (in->priv)
 		found_free(in->priv);
 	free(in);

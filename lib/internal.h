@@ -22,6 +22,9 @@ struct bpvs_instance {
 	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
 	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
+	int fd_calls;			  /* HASH: slot of a template -> struct bpvs_call */
+	int fd_buckets;			  /* ARRAY_OF_MAPS: chunks of BPVS_CHUNK units */
+	struct bpvs_bucket_unit **chunks; /* those that were asked for; bucket.c's own */
 	int fd_xdp;
 	int fd_tc;
 	int fd_lock;
@@ -44,10 +47,14 @@ struct bpvs_instance {
 int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Every timeout and sysctl at IPVS's default; other fields are left alone. For bpvs_up(). */
-void bpvs_config_defaults(struct bpvs_config *cfg, unsigned int clock_hz);
+void bpvs_config_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
+void bpvs_sysctl_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
 
 /* Map conns and conns6, which are NULL until then: most commands have no need of them. */
 int bpvs_conns_open(struct bpvs_instance *in);
+
+/* Unmap all chunks of bpvs_buckets. For bpvs_close(). */
+void bpvs_chunks_close(struct bpvs_instance *in);
 
 /* Forget what was derived from the tables. For bpvs_close(). */
 void bpvs_tables_free(struct bpvs_instance *in);
@@ -57,5 +64,20 @@ void bpvs_tables_free(struct bpvs_instance *in);
 /* The map that the data path finds services with. */
 int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id);
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+/* The Call-ID of a template. */
+int bpvs_map_call_get(struct bpvs_instance *in, __u32 slot, struct bpvs_call *ret);
+/*
+ * How many chunks of bpvs_buckets there may be: for every service to be mh's, with a quarter more,
+ * for what is being changed.
+ */
+static inline __u32 bpvs_chunks_max(const struct bpvs_rodata *ro)
+{
+	return ro->max_svc / 16 + ro->max_svc / 64 + 2;
+}
+
+/* Map a chunk of bpvs_buckets; with `create`, make it first. */
+int bpvs_map_chunk(struct bpvs_instance *in, __u32 chunk, bool create,
+		   struct bpvs_bucket_unit **ret);
+void bpvs_unmap_chunk(struct bpvs_bucket_unit *units);
 /* Wait until no reader holds an id or a list that was unpublished before. */
 int bpvs_grace_wait(void);

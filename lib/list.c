@@ -40,19 +40,12 @@ static void publish(struct bpvs_svc *svc, __u32 off, __u32 len)
 
 /* ---- regions ---- */
 
-static int gap_cmp(const void *a, const void *b)
-{
-	const struct bpvs_gap *x = a, *y = b;
-
-	return x->off < y->off ? -1 : x->off > y->off;
-}
-
 int bpvs_list_scan(struct bpvs_instance *in)
 {
 	struct bpvs_tables *t = in->tables;
 	__u32 high = in->cfg->tool_reserved[BPVS_TOOL_LIST_HIGH];
-	__u32 num = 0, end = 0;
 	struct bpvs_gap *used;
+	__u32 num = 0;
 
 	used = calloc(bpvs_tables_svc_high(in) + 1, sizeof(*used));
 	if (!used)
@@ -64,37 +57,8 @@ int bpvs_list_scan(struct bpvs_instance *in)
 		if (cap)
 			used[num++] = (struct bpvs_gap){ bpvs_list_off(list), cap };
 	}
-	used[num++] = (struct bpvs_gap){ high, 0 };
-	qsort(used, num, sizeof(*used), gap_cmp);
-	/* In place: a gap is written behind the used regions that were read. */
-	t->num_gaps = 0;
-	for (__u32 i = 0; i < num; i++) {
-		struct bpvs_gap u = used[i];
-
-		if (u.off > end)
-			used[t->num_gaps++] = (struct bpvs_gap){ end, u.off - end };
-		end = u.off + u.len;
-	}
-	free(t->gaps);
-	t->gaps = used;
+	bpvs_gaps_set(&t->gaps, used, num, high);
 	return 0;
-}
-
-static bool gap_take(struct bpvs_tables *t, __u32 cap, __u32 *ret)
-{
-	for (__u32 i = 0; i < t->num_gaps; i++) {
-		struct bpvs_gap *g = &t->gaps[i];
-
-		if (g->len < cap)
-			continue;
-		*ret = g->off;
-		g->off += cap;
-		g->len -= cap;
-		if (!g->len)
-			*g = t->gaps[--t->num_gaps];
-		return true;
-	}
-	return false;
 }
 
 /* Space for `cap` entries that no reader can hold. */
@@ -109,14 +73,14 @@ static int region_new(struct bpvs_instance *in, __u32 cap, __u32 *ret)
 		*ret = high;
 		return 0;
 	}
-	if (gap_take(in->tables, cap, ret))
+	if (bpvs_gaps_take(&in->tables->gaps, cap, ret))
 		return 0;
 	if (!in->tables->list_waiting)
 		return -ENOSPC;
 	err = bpvs_tables_recycle(in);
 	if (err)
 		return err;
-	return gap_take(in->tables, cap, ret) ? 0 : -ENOSPC;
+	return bpvs_gaps_take(&in->tables->gaps, cap, ret) ? 0 : -ENOSPC;
 }
 
 /* ---- lists ---- */

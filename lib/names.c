@@ -37,3 +37,18 @@ const char *bpvs_fwd_name(unsigned int fwd)
 
 	return fwd < sizeof(names) / sizeof(names[0]) ? names[fwd] : NULL;
 }
+
+static const char *const pe_names[] = { [BPVS_PE_NONE] = "", [BPVS_PE_SIP] = "sip" };
+
+const char *bpvs_pe_name(unsigned int pe)
+{
+	return pe < sizeof(pe_names) / sizeof(pe_names[0]) ? pe_names[pe] : "";
+}
+
+int bpvs_pe_find(const char *name, unsigned int *ret)
+{
+	if (strcmp(name, pe_names[BPVS_PE_SIP]))
+		return -ENOENT;
+	*ret = BPVS_PE_SIP;
+	return 0;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What rr and wrr keep about a list, put right when the list changes. The data path moves
- * sched_state meanwhile, so it is only ever swapped.
+ * What schedulers keep about a list, put right when the list changes: rr and wrr a position and a
+ * weight, dh, sh and mh a table (bucket.c). The data path moves sched_state meanwhile, so it is only
+ * ever swapped.
  */
 #include "tables.h"
 
@@ -15,10 +16,10 @@ static __s32 state_weight(__u64 state)
 	return (__s32)(state >> 32);
 }
 
-static __s32 gcd(__s32 a, __s32 b)
+__u32 bpvs_gcd(__u32 a, __u32 b)
 {
 	while (b) {
-		__s32 r = a % b;
+		__u32 r = a % b;
 
 		a = b;
 		b = r;
@@ -34,7 +35,7 @@ static void wrr_measure(struct bpvs_instance *in, struct bpvs_svc *svc)
 	for (__u32 pos = 0; pos < bpvs_list_len(svc->list); pos++) {
 		if (list[pos].weight <= 0)
 			continue;
-		step = gcd(list[pos].weight, step);
+		step = (__s32)bpvs_gcd((__u32)list[pos].weight, (__u32)step);
 		if (list[pos].weight > max)
 			max = list[pos].weight;
 	}
@@ -59,21 +60,45 @@ static void wrr_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
-void bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc)
+int bpvs_sched_ready(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
+	return bpvs_buckets_open(in, svc);
+}
+
+int bpvs_sched_reserve(struct bpvs_instance *in, __u32 sched)
+{
+	return bpvs_buckets_reserve(in, sched);
+}
+
+void bpvs_sched_end(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	bpvs_buckets_drop(in, svc);
+}
+
+/* A table of the wrong size is none to the data path, so it does not matter which word is first. */
+int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched)
+{
+	int err = bpvs_buckets_update(in, svc, sched);
 	__u64 state = 0;
 
-	if (svc->sched == BPVS_SCHED_WRR) {
+	if (err)
+		return err;
+	__atomic_store_n(&svc->sched, sched, __ATOMIC_RELEASE);
+	if (!bpvs_buckets_len(sched))
+		bpvs_buckets_drop(in, svc);
+	if (sched == BPVS_SCHED_WRR) {
 		wrr_measure(in, svc);
 		state = state_word(0, svc->wrr_max);
 	}
 	__atomic_store_n(&svc->sched_state, state, __ATOMIC_RELEASE);
+	return 0;
 }
 
 void bpvs_sched_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	if (svc->sched == BPVS_SCHED_WRR)
 		wrr_changed(in, svc);
+	bpvs_buckets_update(in, svc, svc->sched);
 }
 
 /*
@@ -93,10 +118,7 @@ void bpvs_sched_removed(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 po
 	__u32 len_before = bpvs_list_len(svc->list) + 1;
 	__u32 last;
 
-	if (svc->sched == BPVS_SCHED_WRR) {
-		wrr_changed(in, svc);
-		return;
-	}
+	bpvs_sched_changed(in, svc);
 	if (svc->sched != BPVS_SCHED_RR)
 		return;
 	last = rr_last_after_removal((__u32)before, pos, len_before);

@@ -18,7 +18,7 @@ __u32 bpvs_svc_lookup(const struct bpvs_instance *in, const struct bpvs_svc_key 
 /* What the data path cannot do yet is refused, rather than stored and ignored. */
 static int svc_check_built(const struct bpvs_svc_info *info)
 {
-	if (info->key.fwmark || info->sched_flags)
+	if (info->key.fwmark)
 		return -EOPNOTSUPP;
 	if (info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP &&
 	    info->key.proto != IPPROTO_SCTP)
@@ -49,9 +49,10 @@ static void svc_count(struct bpvs_instance *in, const struct bpvs_svc_key *key, 
 
 static void svc_set(struct bpvs_svc *svc, const struct bpvs_svc_info *info)
 {
-	svc->sched_flags = info->sched_flags;
+	__atomic_store_n(&svc->sched_flags, info->sched_flags, __ATOMIC_RELAXED);
 	svc->timeout = info->timeout;
 	svc->netmask = info->netmask;
+	svc->pe = info->pe;
 	__atomic_store_n(&svc->flags, (info->flags & FLAGS_SET) | BPVS_SVC_IN_USE,
 			 __ATOMIC_RELEASE);
 }
@@ -66,11 +67,14 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 	bool kept = !memcmp(&svc->key, &info->key, sizeof(svc->key)) && in->tables->svc_refs[id];
 	int err;
 
+	svc->list = 0;
+	err = bpvs_sched_start(in, svc, info->sched);
+	if (err) {
+		in->tables->svcs.waiting = true;
+		return err;
+	}
 	svc->key = info->key;
 	svc->epoch++;
-	svc->list = 0;
-	svc->sched = info->sched;
-	bpvs_sched_start(in, svc);
 	bpvs_stats_reset(in, bpvs_stats_svc(in, id));
 	svc_set(svc, info);
 	if (!kept)
@@ -80,6 +84,7 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 	err = bpvs_map_svc_put(in, &svc->key, id);
 	if (err) {
 		__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
+		bpvs_sched_end(in, svc);
 		bpvs_tables_drop_svc(in, id);
 		return err;
 	}
@@ -101,6 +106,9 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
+	err = bpvs_sched_reserve(in, info->sched);
+	if (err)
+		return err;
 	/* A slot that was kept for this endpoint: its removed destinations can come back. */
 	if (!id) {
 		err = bpvs_tables_new_svc(in, &id);
@@ -133,12 +141,11 @@ static int svc_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_info 
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
-	svc_set(svc, info);
-	if (svc->sched == info->sched)
-		return 0;
-	__atomic_store_n(&svc->sched, info->sched, __ATOMIC_RELEASE);
-	bpvs_sched_start(in, svc);
-	return 0;
+	if (svc->sched != info->sched)
+		err = bpvs_sched_start(in, svc, info->sched);
+	if (!err)
+		svc_set(svc, info);
+	return err;
 }
 
 int bpvs_svc_edit(struct bpvs_instance *in, const struct bpvs_svc_info *info)
@@ -164,6 +171,7 @@ static int svc_del_locked(struct bpvs_instance *in, __u32 id)
 	for (__u32 pos = 0; pos < bpvs_list_len(svc->list); pos++)
 		bpvs_dest_retire(in, list[pos].dest);
 	bpvs_list_clear(in, svc);
+	bpvs_sched_end(in, svc);
 	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
 	svc_count(in, &svc->key, -1);
 	bpvs_tables_drop_svc(in, id);
@@ -217,6 +225,7 @@ static void svc_read(const struct bpvs_instance *in, __u32 id, struct bpvs_svc_i
 		.sched_flags = svc->sched_flags,
 		.timeout = svc->timeout,
 		.netmask = svc->netmask,
+		.pe = svc->pe,
 		.num_dests = bpvs_list_len(svc->list),
 		.id = id,
 	};

@@ -235,7 +235,8 @@ static void tables_free(struct bpvs_tables *t)
 	free(t->rip_bucket);
 	free(t->rip_next);
 	free(t->svc_refs);
-	free(t->gaps);
+	free(t->gaps.gap);
+	free(t->units.gap);
 	free(t);
 }
 
@@ -260,7 +261,10 @@ static int tables_scan(struct bpvs_instance *in, bool after_grace)
 	scan_dests(in, after_grace);
 	scan_svcs(in, after_grace);
 	t->list_waiting = !after_grace;
-	return after_grace ? bpvs_list_scan(in) : 0;
+	t->units_waiting = !after_grace;
+	if (!after_grace)
+		return 0;
+	return bpvs_list_scan(in) ?: bpvs_bucket_scan(in);
 }
 
 /* On failure the old tables stay: they are right, but know of less that is free. */
@@ -300,6 +304,17 @@ int bpvs_tables_recycle(struct bpvs_instance *in)
 	return err ?: tables_build(in, true);
 }
 
+/* Before the look at the counters a grace period, after which nobody is about to raise one. */
+int bpvs_tables_forget(struct bpvs_instance *in)
+{
+	int err = bpvs_grace_wait();
+
+	if (err || !sweep_trash(in, 0))
+		return err;
+	bpvs_tables_touch(in);
+	return tables_build(in, false);
+}
+
 int bpvs_tables_enter(struct bpvs_instance *in)
 {
 	int err = bpvs_lock(in);
@@ -315,8 +330,10 @@ int bpvs_tables_enter(struct bpvs_instance *in)
 		bpvs_unlock(in);
 		return err;
 	}
-	if (tool_word(in, BPVS_TOOL_CHANGING))
+	if (tool_word(in, BPVS_TOOL_CHANGING)) {
 		bpvs_rip_repair(in);
+		bpvs_buckets_repair(in);
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
  *   service slot      IN_USE; or kept: not IN_USE, but destinations in use name it; or free
  *   destination slot  IN_USE|AVAILABLE: in its service's list; IN_USE: removed, kept; 0: free
  *   list entries      regions of power-of-two size that follow from each service's {off, len}
+ *   buckets           the same from each service's {unit, number}
  * What was never used is free at once; what was used and is free now may still be in a reader's
  * hands, so it is handed out only after a grace period, one for all that is free at the time.
  *
@@ -21,6 +22,12 @@
 struct bpvs_gap {
 	__u32 off;
 	__u32 len;
+};
+
+/* Regions that are free in an array. */
+struct bpvs_gaps {
+	struct bpvs_gap *gap;
+	__u32 num;
 };
 
 /* Ids of one table. */
@@ -40,10 +47,12 @@ struct bpvs_tables {
 	struct bpvs_ids dests;
 	__u32 *rip_bucket; /* hash chains of destinations by endpoint: see rip.c */
 	__u32 *rip_next;
-	__u32 *svc_refs; /* by service id: destinations in use that name it */
-	struct bpvs_gap *gaps;
-	__u32 num_gaps;
+	__u32 *svc_refs;       /* by service id: destinations in use that name it */
+	struct bpvs_gaps gaps; /* of bpvs_lists */
 	bool list_waiting;
+	struct bpvs_gaps units; /* of bpvs_buckets */
+	bool units_waiting;
+	__u32 units_used; /* when the gaps were looked for */
 };
 
 /* Lock, and bring the tables up to date. */
@@ -53,6 +62,8 @@ void bpvs_tables_leave(struct bpvs_instance *in);
 void bpvs_tables_touch(struct bpvs_instance *in);
 /* Wait for a grace period, scan again: all that is free is ready. */
 int bpvs_tables_recycle(struct bpvs_instance *in);
+/* Give up the removed destinations that have no connections, before their time. */
+int bpvs_tables_forget(struct bpvs_instance *in);
 
 /* First id that was never used. */
 __u32 bpvs_tables_svc_high(const struct bpvs_instance *in);
@@ -74,6 +85,13 @@ void bpvs_tables_enter_svc(struct bpvs_instance *in, __u32 id);
 void bpvs_tables_enter_dest(struct bpvs_instance *in, __u32 id);
 /* The service is not IN_USE any more: forget it, unless it has to be kept. */
 void bpvs_tables_drop_svc(struct bpvs_instance *in, __u32 id);
+
+/* ---- gap.c ---- */
+
+/* From the regions in use, below `high`. Takes `used` over, which has room for one more. */
+void bpvs_gaps_set(struct bpvs_gaps *gaps, struct bpvs_gap *used, __u32 num, __u32 high);
+bool bpvs_gaps_have(const struct bpvs_gaps *gaps, __u32 len);
+bool bpvs_gaps_take(struct bpvs_gaps *gaps, __u32 len, __u32 *ret);
 
 /* ---- list.c ---- */
 
@@ -105,12 +123,47 @@ int bpvs_list_scan(struct bpvs_instance *in);
 
 /* ---- sched.c: what a scheduler keeps about the list ---- */
 
-/* The service begins to use the scheduler svc->sched. */
-void bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc);
+/* To be called before the list or a weight is changed; afterwards nothing can fail. */
+int bpvs_sched_ready(struct bpvs_instance *in, struct bpvs_svc *svc);
+/*
+ * To be called before an id is taken for a service that is to use this scheduler: afterwards
+ * bpvs_sched_start() has no need of bpvs_tables_recycle(), which would give the id away again.
+ */
+int bpvs_sched_reserve(struct bpvs_instance *in, __u32 sched);
+/* The service begins to use a scheduler. On failure it has the old one. */
+int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched);
+/* The service is gone. */
+void bpvs_sched_end(struct bpvs_instance *in, struct bpvs_svc *svc);
 /* A destination was added, or its weight changed. */
 void bpvs_sched_changed(struct bpvs_instance *in, struct bpvs_svc *svc);
 /* Position `pos` was removed; `before` is sched_state as it was before the list was stored. */
 void bpvs_sched_removed(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos, __u64 before);
+
+/* Greatest common divisor; of a number and 0, the number. */
+__u32 bpvs_gcd(__u32 a, __u32 b);
+
+/* ---- bucket.c: the tables of dh, sh and mh ---- */
+
+/* How many buckets the table of a scheduler has; 0: it has no table. */
+__u32 bpvs_buckets_len(__u32 sched);
+/* See to it that there is a free region for another table of this scheduler's. */
+int bpvs_buckets_reserve(struct bpvs_instance *in, __u32 sched);
+/* Map what the service's table lies in. */
+int bpvs_buckets_open(struct bpvs_instance *in, const struct bpvs_svc *svc);
+/*
+ * Give the service the table that `sched` makes of its list, if it makes one. Cannot fail when the
+ * service has a table of that scheduler's size, and it is open.
+ */
+int bpvs_buckets_update(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched);
+void bpvs_buckets_drop(struct bpvs_instance *in, struct bpvs_svc *svc);
+/* A tool was killed: its last change may not have reached the table. */
+void bpvs_buckets_repair(struct bpvs_instance *in);
+int bpvs_bucket_scan(struct bpvs_instance *in);
+
+/* ---- maglev.c ---- */
+
+/* Fill BPVS_BUCKETS_MH slots with destinations. */
+void bpvs_maglev(const struct bpvs_instance *in, const struct bpvs_svc *svc, __u32 *slots);
 
 /* ---- filter.c ---- */
 

@@ -18,6 +18,7 @@ _Static_assert(offsetof(struct bpvs_dest, active) == 128, "line 2 holds the coun
 _Static_assert(sizeof(struct bpvs_svc_key) == 24, "no padding in a map's key");
 _Static_assert(sizeof(struct bpvs_spill_key) == 40, "no padding in a map's key");
 _Static_assert(sizeof(struct bpvs_list_entry) == 8, "one store replaces a list entry");
+_Static_assert(sizeof(struct bpvs_bucket_unit) == 4 * BPVS_UNIT, "units make one array");
 _Static_assert(sizeof(struct bpvs_nexthop) == 32, "a next hop is half a line");
 _Static_assert(sizeof(struct bpvs_stats) == 40, "five counters");
 _Static_assert(sizeof(struct bpvs_rate) == 128, "two cache lines");

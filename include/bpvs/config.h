@@ -20,14 +20,28 @@ struct bpvs_rodata {
 	__u32 clock_hz;
 	/* Keys of the hash of client endpoints, random per instance. */
 	__u64 hash_key[6];
+	/* Address of the kernel's vm_zone_stat, or why free memory is not known (lib/memory.c). */
+	__u64 zone_stat;
 };
+
+#define BPVS_MEMORY_NO_SYMBOL	0 /* the kernel does not tell where it counts */
+#define BPVS_MEMORY_FORBIDDEN	1 /* its memory may not be read (lockdown) */
+#define BPVS_MEMORY_READABLE(v) ((v) > BPVS_MEMORY_FORBIDDEN)
+
+/* CPUs that est_cpulist can name. */
+#define BPVS_EST_CPUS 1024
+
+/* Which connections a pass of the sweep ends though they have not expired. */
+#define BPVS_FLUSH_ALL	   0x1
+#define BPVS_FLUSH_REMOVED 0x2 /* whose destination was removed */
+#define BPVS_FLUSH_MARKED  0x4 /* whose destination has BPVS_DEST_FLUSH */
 
 /* Alterable while packets flow; each field is one aligned word, read once per packet. */
 struct bpvs_config {
 	__u32 tcp_timeout[BPVS_TCP_STATES]; /* clock units, indexed by state */
 	__u32 udp_timeout;		    /* clock units */
-	__u32 secure_tcp_on;		    /* 1: TCP follows the tables of secure_tcp */
-	__u32 services4;		    /* services of each family; 0 switches the family off */
+	__u32 secure_tcp_on; /* TCP goes by the tables for times of attack; the timer writes it */
+	__u32 services4;     /* services of each family; 0 switches the family off */
 	__u32 services6;
 	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
 	__u32 any_port_services; /* ... only where there is one */
@@ -38,7 +52,6 @@ struct bpvs_config {
 	__u32 conn_reuse_mode;
 	__u32 expire_quiescent_template;
 	__u32 sloppy_tcp;
-	__u32 sloppy_sctp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
 	__u32 icmp_rate;		      /* ICMP errors of our own a second and CPU */
@@ -54,6 +67,61 @@ struct bpvs_config {
 	__u64 tick_gap;		 /* longest time between two ticks, ns; the tools may zero it */
 	__u64 tick_cost;	 /* longest time in one tick, ns */
 	__u32 tool_reserved[16]; /* enum bpvs_tool_word */
+	/*
+	 * A flush: the tools add to flush_what, then to flush_asked; the timer takes both, and when
+	 * its pass has ended stores what it took of flush_asked in flush_done.
+	 */
+	__u32 flush_what; /* BPVS_FLUSH_* */
+	__u32 flush_asked;
+	__u32 flush_taken; /* the timer's: what the running pass answers ... */
+	__u32 flush_now;   /* ... and which connections it ends */
+	__u32 flush_done;
+	__u32 flush_again; /* the timer's: templates were left, for a pass more */
+	/*
+	 * Defence (bpf/defence.bpf.c), written by the timer. It looks at the memory each second,
+	 * and when the tools raise defence_asked; that is defence_done when it has.
+	 */
+	__u32 defence_at; /* clock of the next look */
+	__u32 defence_asked;
+	__u32 defence_done;
+	__u32 drop_entry_on;  /* the sweep drops entries at random */
+	__s32 drop_rate;      /* one new connection in so many is dropped; 0 = none */
+	__s32 drop_counter;   /* until the next one; also moved by the data path */
+	__s8 drop_classes[9]; /* drop_entry's, by packets of the connection */
+	__u8 pad0[3];
+	__u64 free_pages; /* at the last look */
+	/* sysctls of the same name (lib/sysctl.def) */
+	__s32 am_droprate;
+	__s32 amemthresh;
+	__s32 backup_only;
+	__s32 cache_bypass;
+	__s32 conn_lfactor;
+	__s32 conn_max;
+	__s32 conntrack;
+	__s32 debug_level;
+	__s32 drop_entry;
+	__s32 drop_packet;
+	__s32 est_nice;
+	__s32 ignore_tunneled;
+	__s32 lblc_expiration;	/* s */
+	__s32 lblcr_expiration; /* s */
+	__s32 nat_icmp_send;
+	__s32 schedule_icmp;
+	__s32 secure_tcp;
+	__s32 sloppy_sctp;
+	__s32 snat_reroute;
+	__s32 svc_lfactor;
+	__s32 sync_persist_mode;
+	__s32 sync_ports;
+	__s32 sync_refresh_period; /* s */
+	__s32 sync_retries;
+	__s32 sync_sock_size;
+	__s32 sync_threshold[2];
+	__s32 sync_version;
+	__u32 backup_runs; /* a synchronisation daemon receives, and none sends: see backup_only */
+	__u32 pad;
+	__u64 sync_qlen_max;
+	__u64 est_cpulist[BPVS_EST_CPUS / 64];
 };
 
 /* Words of tool_reserved: the tools' own, written under the instance's lock. */
@@ -62,7 +130,9 @@ enum bpvs_tool_word {
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
-	BPVS_TOOL_CHANGING, /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
+	BPVS_TOOL_UNIT_HIGH, /* no table lies behind this unit, nor did one that may still be read */
 };
 
 /*

@@ -60,6 +60,7 @@ enum bpvs_slot_status {
 #define BPVS_CONN_V6	   0x08
 #define BPVS_CONN_SPILLED  0x10 /* in an overflow slot, keyed in bpvs_spill */
 #define BPVS_CONN_TEMPLATE 0x20
+#define BPVS_CONN_CALL	   0x40 /* a template by Call-ID, which is in bpvs_calls */
 
 /* State of a template: one of its connections was established. The kernel's is 1, too. */
 #define BPVS_TEMPLATE_ASSURED 1
@@ -85,11 +86,20 @@ struct bpvs_conn {
 	__u32 dest; /* index into bpvs_dests */
 	__u32 home;
 	__u32 pkts; /* packets from the client, not exact across CPUs */
-	/* next hop of replies (NAT): index in bpvs_nexthops << 16 | time it was checked */
+	/*
+	 * Next hop of replies (NAT): index in bpvs_nexthops << 16 | time it was checked. Template
+	 * by Call-ID: the hash of that, of which cport has more.
+	 */
 	__u32 nh;
 	__u32 control;	/* slot of the template that made it, plus 1; 0 = none */
 	__s32 controls; /* template: connections that it made; balanced whoever has the slot */
 	__u32 timeout;	/* template: clock units from its latest connection on */
+};
+
+/* The Call-ID of a template, in bpvs_calls by its slot. */
+struct bpvs_call {
+	__u8 len;
+	char text[255];
 };
 
 /* The addresses of an IPv6 connection, at the same index as its slot. */

@@ -33,6 +33,7 @@ struct bpvs_nexthop {
 #define BPVS_DEST_IN_USE    0x1
 #define BPVS_DEST_AVAILABLE 0x2 /* in its service's list; cleared when it is removed */
 #define BPVS_DEST_NAT	    0x4 /* MASQ, or was while connections that may still live were made */
+#define BPVS_DEST_FLUSH	    0x8 /* its connections are being ended (BPVS_FLUSH_MARKED) */
 
 /*
  * A destination: slot `id` of bpvs_dests; id 0 is never used. A removed one keeps its slot, without
@@ -61,7 +62,8 @@ struct bpvs_dest {
 	__u32 removed_at; /* clock */
 	__u32 epoch;	  /* that of its service when it was added: see struct bpvs_svc */
 	__u8 fwd_set;	  /* the method as configured; fwd differs from it for a local address */
-	__u8 pad1[7];
+	__u8 pad1[3];
+	__s32 last_weight; /* the last that was not 0, unless it was added with 0: mh's */
 	/* line 2: counters, moved by atomics in the data path */
 	__s32 active;
 	__s32 inactive;

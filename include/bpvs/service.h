@@ -27,9 +27,19 @@ enum bpvs_sched_id {
 	BPVS_SCHEDS
 };
 
+/* Persistence engines: by what else than the client a template is found. */
+enum bpvs_pe {
+	BPVS_PE_NONE,
+	BPVS_PE_SIP,
+};
+
 #define BPVS_SVC_IN_USE	    0x1
 #define BPVS_SVC_PERSISTENT 0x2 /* as IP_VS_SVC_F_* mean them, numbers are our own */
 #define BPVS_SVC_ONEPACKET  0x4
+
+/* Bits of sched_flags, numbered as IP_VS_SVC_F_SCHED1 and on; sh and mh mean these by them: */
+#define BPVS_SCHED_FALLBACK 0x08 /* an unusable destination's clients go to others */
+#define BPVS_SCHED_PORT	    0x10 /* the source port is hashed too */
 
 /*
  * A service: slot `id` of bpvs_svcs; id 0 is never used. Written by the tools under the instance's
@@ -63,7 +73,13 @@ struct bpvs_svc {
 	 * (its statistics go on) or from an earlier one of the same endpoint (they start anew).
 	 */
 	__u32 epoch;
-	__u32 reserved[13];
+	__u32 pe; /* enum bpvs_pe */
+	__u32 reserved[10];
+	/*
+	 * The table of a scheduler that hashes: its first unit of bpvs_buckets (low half) and its
+	 * number of buckets (high half) in one word; 0 = none. One store publishes a new table.
+	 */
+	__u64 buckets;
 };
 
 /*
@@ -71,6 +87,19 @@ struct bpvs_svc {
  * the tools refuse more (-ENOSPC).
  */
 #define BPVS_LIST_MAX 1024
+
+/*
+ * The tables of dh, sh and mh: destinations by hash value, 0 = none. A table is a run of units; the
+ * units are numbered through the chunks, which bpvs_buckets holds as far as they are needed.
+ */
+#define BPVS_BUCKETS	256  /* of dh and sh, as CONFIG_IP_VS_DH_TAB_BITS and _SH_ have it */
+#define BPVS_BUCKETS_MH 4093 /* a prime, as CONFIG_IP_VS_MH_TAB_INDEX has it */
+#define BPVS_UNIT	256  /* buckets */
+#define BPVS_CHUNK	256  /* units */
+
+struct bpvs_bucket_unit {
+	__u32 dest[BPVS_UNIT]; /* each replaced by one store */
+};
 
 /* One destination in a list. Replaced whole by one 64-bit store. */
 struct bpvs_list_entry {

@@ -9,8 +9,8 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"}
+SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "none"}
+OTHER_SCHEDULERS = {"lblc", "lblcr", "twos"}
 
 
 def not_built(line):
@@ -20,10 +20,6 @@ def not_built(line):
     after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
     command = words[0][:2] if words else ""
     if command in ("-A", "-E"):
-        if after.get("--pe") == "sip":
-            return "persistence engines"
-        if after.get("-b"):
-            return "scheduler flags"
         if after.get("-s") in OTHER_SCHEDULERS:
             return "the scheduler " + after["-s"]
     if command in ("-A", "-E", "-a", "-e"):

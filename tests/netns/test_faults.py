@@ -657,8 +657,8 @@ def test_bpvs_mistakes(lone):
     lone.up()
     done = lone.up(check=False)
     assert done.returncode == 1 and "has an instance already" in done.stderr
-    for arg in ("nosuch", "nosuch=1", "sloppy_tcp=", "sloppy_tcp=x", "sloppy_tcp=7",
-                "sloppy_tcp=1 ", "=", "", "sloppy_tcp=99999999999999999999"):
+    for arg in ("nosuch", "nosuch=1", "sloppy_tcp=", "sloppy_tcp=x", "drop_entry=7",
+                "sloppy_tcp=1,", "=", "", "sloppy_tcp=99999999999999999999"):
         done = lone.host.run(lone.bpvs, "sysctl", arg, check=False)
         assert done.returncode == 1 and done.stderr.startswith("bpvs sysctl: "), (arg, done)
     assert lone.host.run(lone.bpvs, "sysctl", "sloppy_tcp").stdout.strip().endswith("= 0")

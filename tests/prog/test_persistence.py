@@ -9,7 +9,7 @@ import time
 
 import pytest
 from harness import FAMILIES, MAC_C0, MAC_S0, V4, V6, l4, mac_client, mac_real
-from scapy.all import Ether
+from scapy.all import Ether, Raw
 
 pytestmark = pytest.mark.usefixtures("no_bugs")
 
@@ -314,3 +314,66 @@ def test_many_templates_of_one_client(world):
             assert w.send(w.client(), 1000 + i, 20000 + i)[0] == 1 + i % 2
     assert "conn-full" not in grown
     assert len(w.templates()) == 200
+
+
+def invite(w, client, cport, lines):
+    """A datagram with these lines, as World.send() has it."""
+    body = b"INVITE sip:a@example.org SIP/2.0\r\n" + b"".join(n + b"\r\n" for n in lines) + b"\r\n"
+    ip = w.fam.ip(client, w.fam.vip)
+    pkt = Ether(src=mac_client(), dst=MAC_C0) / ip / l4("udp", cport, w.vport) / Raw(body)
+    result = w.prog.deliver(w.hook, pkt)
+    if result.fate != "sent":
+        return result.fate
+    out = Ether(b"\0" * 12 + bytes([8, 0] if w.fam is V4 else [0x86, 0xDD]) + result.raw[14:])
+    return next(n for n in range(1, 5) if out.payload.dst == w.fam.real(n))
+
+
+@worlds
+def test_sip_keeps_a_call_together(world):
+    w = world
+    v = w.vip()
+    w.ipvsadm(
+        f"-A -u {v} -s rr -p 60 --pe sip",
+        *(f"-a -u {v} -r {w.real(n, 5060)} -m" for n in (1, 2)),
+    )
+    ports = itertools.count(1000)
+
+    def call(lines, client=None):
+        return invite(w, client or w.client(), next(ports), lines)
+
+    one = call([b"Via: x", b"Call-ID: one@host"])
+    two = call([b"Via: x", b"Call-ID: two@host"])
+    assert {one, two} == {1, 2}
+    # the name in any case, its short form, blanks around the colon, far behind
+    assert call([b"cALL-iD :\tone@host"]) == one
+    assert call([b"i: one@host", b"Via: x"]) == one
+    assert call([b"X: " + b"y" * 70] * 15 + [b"Call-ID:two@host"]) == two
+    # a continued line is no header, nor is a longer name
+    assert call([b"Via: x", b" Call-ID: two@host", b"Identity: no", b"Call-ID: one@host"]) == one
+    # of another client it is another call
+    assert call([b"Call-ID: one@host"], w.client(2)) in (1, 2)
+    # what has none is dropped, as by the kernel
+    for lines in ([], [b"Call-ID: sp ace"], [b"Call-ID: "], [b"Call-ID: a@"]):
+        with w.prog.counting() as grown:
+            assert call(lines) == "drop"
+        assert grown.get("no-call-id") == 1
+    assert w.persistent() == 3
+    out = w.ns.exec(w.ns.build / "ipvsadm/ipvsadm", "-Lnc", "--persistent-conn").stdout
+    mine = [t.split() for t in out.splitlines() if f":{w.vport} " in t and "host" in t]
+    calls = sorted(t[-2:] for t in mine)
+    assert calls == [["sip", "one@host"]] * 2 + [["sip", "two@host"]]
+
+
+@worlds
+def test_sip_tells_many_calls_of_one_client_apart(world):
+    w = world
+    v = w.vip()
+    w.ipvsadm(
+        f"-A -u {v} -s rr -p 60 --pe sip",
+        *(f"-a -u {v} -r {w.real(n, 5060)} -m" for n in (1, 2, 3)),
+    )
+    lines = [[b"Call-ID: %d@example.org" % i] for i in range(150)]
+    first = [invite(w, w.client(), 1000 + i, n) for i, n in enumerate(lines)]
+    assert sorted(first) == [1] * 50 + [2] * 50 + [3] * 50
+    assert [invite(w, w.client(), 2000 + i, n) for i, n in enumerate(lines)] == first
+    assert w.persistent() == 150

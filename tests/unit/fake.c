@@ -65,6 +65,7 @@ struct bpvs_instance *fake_new(struct fake_size size)
 	f->rips = take(size.dests, sizeof(*f->rips));
 	f->map_used = take(size.svcs, sizeof(*f->map_used));
 	f->stats = take(size.svcs + size.dests, sizeof(*f->stats));
+	f->units = take(bpvs_chunks_max(&f->ro) * BPVS_CHUNK, sizeof(*f->units));
 	f->in.stats = f->stats;
 	f->clock = 0xfffff000; /* soon to wrap */
 	current = f;
@@ -88,6 +89,8 @@ void fake_free(struct bpvs_instance *in)
 	free(f->map_used);
 	free(f->rips);
 	free(f->stats);
+	bpvs_chunks_close(in);
+	free(f->units);
 	free(f);
 }
 
@@ -185,6 +188,12 @@ int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, _
 	return 0;
 }
 
+int bpvs_map_call_get(struct bpvs_instance *in, __u32 slot, struct bpvs_call *ret)
+{
+	(void)in, (void)slot, (void)ret;
+	return -ENOENT;
+}
+
 int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
 	struct fake_rip *r = key->af & BPVS_KEY_RIP ? rip_slot(in, key) : NULL;
@@ -204,6 +213,19 @@ int bpvs_conns_open(struct bpvs_instance *in)
 {
 	(void)in;
 	return 0;
+}
+
+int bpvs_map_chunk(struct bpvs_instance *in, __u32 chunk, bool create,
+		   struct bpvs_bucket_unit **ret)
+{
+	(void)create;
+	*ret = fake_of(in)->units + chunk * BPVS_CHUNK;
+	return 0;
+}
+
+void bpvs_unmap_chunk(struct bpvs_bucket_unit *units)
+{
+	(void)units;
 }
 
 int bpvs_grace_wait(void)

@@ -15,8 +15,9 @@ struct fake {
 	struct bpvs_rodata ro;
 	struct bpvs_svc_key *map_keys; /* by service id: what the data path would find */
 	bool *map_used;
-	struct fake_rip *rips;	  /* the same map's keys of NAT destinations */
-	struct bpvs_stats *stats; /* the sums that bpvs_map_sum() gives */
+	struct fake_rip *rips;		/* the same map's keys of NAT destinations */
+	struct bpvs_stats *stats;	/* the sums that bpvs_map_sum() gives */
+	struct bpvs_bucket_unit *units; /* of all chunks there may be */
 	__u32 clock;
 	unsigned int graces; /* grace periods waited for */
 };

@@ -15,7 +15,7 @@ struct host_map {
 	__u32 num;
 };
 
-extern struct host_map bpvs_lists, bpvs_dests;
+extern struct host_map bpvs_lists, bpvs_dests, bpvs_buckets; /* bpvs_buckets: of host_maps */
 
 static inline void *host_lookup(const struct host_map *m, const void *key)
 {

@@ -32,7 +32,7 @@ int bpvs_open_or_up(struct bpvs_instance **ret)
 	fake_use_arena(memory);
 	*ret = fake_new((struct fake_size){ 4096, 131072, 1 << 20, 4096 });
 	if (!(*ret)->cfg->udp_timeout)
-		bpvs_config_defaults((*ret)->cfg, FAKE_HZ);
+		bpvs_config_defaults((*ret)->cfg, (*ret)->ro);
 	if (fd >= 0)
 		close(fd);
 	return 0;

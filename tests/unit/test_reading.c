@@ -14,7 +14,7 @@ static struct bpvs_instance *instance(void)
 {
 	struct bpvs_instance *in = fake_new((struct fake_size){ 8, 16, 64, 256 });
 
-	bpvs_config_defaults(in->cfg, FAKE_HZ);
+	bpvs_config_defaults(in->cfg, in->ro);
 	return in;
 }
 
@@ -164,26 +164,96 @@ static void test_timeouts(void **state)
 	fake_free(in);
 }
 
+/* What the kernel's files (6.1, 7.2) answer to a write, and what is read from them then. */
+static const struct {
+	const char *name, *write;
+	int err;
+	const char *then;
+} writes[] = {
+	{ "drop_entry", "3", 0, "3" },
+	{ "drop_entry", "-1", -EINVAL, "0" },
+	{ "drop_entry", "4", -EINVAL, "0" },
+	{ "drop_packet", "1 2\n", 0, "1" },
+	{ "sloppy_tcp", "2", 0, "2" },
+	{ "sloppy_tcp", "-1", 0, "-1" },
+	{ "sloppy_tcp", "0x10", 0, "16" },
+	{ "sloppy_tcp", "010", 0, "8" },
+	{ "sloppy_tcp", " 1 x", 0, "1" },
+	{ "sloppy_tcp", "2147483648", -EINVAL, "0" },
+	{ "sloppy_tcp", "-2147483648", 0, "-2147483648" },
+	{ "sloppy_tcp", "99999999999999999999", -EINVAL, "0" },
+	{ "sloppy_tcp", "", -EINVAL, "0" },
+	{ "sloppy_tcp", "\n", -EINVAL, "0" },
+	{ "sloppy_tcp", "x", -EINVAL, "0" },
+	{ "sloppy_tcp", "1x", -EINVAL, "0" },
+	{ "sloppy_tcp", "+1", -EINVAL, "0" },
+	{ "conn_reuse_mode", "4", 0, "4" },
+	{ "conn_max", "-1", -EINVAL, "1073741824" },
+	{ "conn_max", "0", 0, "0" },
+	{ "conn_max", "1073741825", -EINVAL, "1073741824" },
+	{ "conn_lfactor", "9", -EINVAL, "-4" },
+	{ "svc_lfactor", "-8", 0, "-8" },
+	{ "est_nice", "-20", 0, "-20" },
+	{ "est_nice", "20", -EINVAL, "0" },
+	{ "lblc_expiration", "-1", 0, "-1" },
+	{ "lblc_expiration", "21474836", 0, "21474836" },
+	{ "lblcr_expiration", "21474837", -EINVAL, "86400" },
+	{ "sync_ports", "128", 0, "128" },
+	{ "sync_ports", "0", -EINVAL, "1" },
+	{ "sync_ports", "65", -EINVAL, "1" },
+	{ "sync_version", "2", -EINVAL, "1" },
+	{ "sync_retries", "4", -EINVAL, "0" },
+	{ "sync_qlen_max", "18446744073709551615", 0, "18446744073709551615" },
+	{ "sync_threshold", "2", 0, "2\t50" },
+	{ "sync_threshold", "1\t2", 0, "1\t2" },
+	{ "sync_threshold", "0 0", 0, "0\t0" },
+	{ "sync_threshold", "5 5", -EINVAL, "3\t50" },
+	{ "sync_threshold", "-1 5", -EINVAL, "3\t50" },
+	{ "sync_threshold", "64", -EINVAL, "3\t50" },
+	{ "est_cpulist", "0-1", 0, "0-1" },
+	{ "est_cpulist", "0,1,3", 0, "0-1,3" },
+	{ "est_cpulist", "0-3:1/2", 0, "0,2" },
+	{ "est_cpulist", "0 0", 0, "0" },
+	{ "est_cpulist", "\n", 0, "" },
+	{ "est_cpulist", "4", -ERANGE, "0-3" },
+	{ "est_cpulist", "010", -ERANGE, "0-3" },
+	{ "est_cpulist", "3-1", -EINVAL, "0-3" },
+	{ "est_cpulist", "1x", -EINVAL, "0-3" },
+	{ "est_cpulist", "18446744073709551616", -EOVERFLOW, "0-3" },
+};
+
+static void test_sysctl_writes(void **state)
+{
+	char value[BPVS_SYSCTL_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(writes) / sizeof(*writes); i++) {
+		struct bpvs_instance *in = instance();
+
+		fake_of(in)->ro.cpus = 4;
+		bpvs_sysctl_defaults(in->cfg, in->ro);
+		assert_int_equal(bpvs_sysctl_set(in, writes[i].name, writes[i].write),
+				 writes[i].err);
+		assert_int_equal(bpvs_sysctl_get(in, writes[i].name, value, sizeof(value)), 0);
+		assert_string_equal(value, writes[i].then);
+		fake_free(in);
+	}
+}
+
 static void test_sysctls(void **state)
 {
 	struct bpvs_instance *in = instance();
 	const char *const *name = bpvs_sysctl_names();
-	long value;
+	char value[BPVS_SYSCTL_SIZE];
 
 	(void)state;
 	for (; name[1]; name++)
 		assert_true(strcmp(name[0], name[1]) < 0);
-	assert_int_equal(bpvs_sysctl_get(in, "conn_reuse_mode", &value), 0);
-	assert_int_equal(value, 1);
-	assert_int_equal(bpvs_sysctl_set(in, "conn_reuse_mode", 3), 0);
-	assert_int_equal(in->cfg->conn_reuse_mode, 3);
-	assert_int_equal(bpvs_sysctl_set(in, "conn_reuse_mode", 4), -EINVAL);
-	/* Not built: reads as the default, and only the default may be set. */
-	assert_int_equal(bpvs_sysctl_get(in, "am_droprate", &value), 0);
-	assert_int_equal(value, 10);
-	assert_int_equal(bpvs_sysctl_set(in, "am_droprate", 10), 0);
-	assert_int_equal(bpvs_sysctl_set(in, "am_droprate", 11), -EOPNOTSUPP);
-	assert_int_equal(bpvs_sysctl_get(in, "no_such_knob", &value), -ENOENT);
+	for (name = bpvs_sysctl_names(); *name; name++)
+		assert_true(strlen(bpvs_sysctl_effect(*name)) > 0);
+	assert_int_equal(bpvs_sysctl_set(in, "sync_qlen_max", "-1"), -EINVAL);
+	assert_int_equal(bpvs_sysctl_get(in, "no_such_knob", value, sizeof(value)), -ENOENT);
+	assert_int_equal(bpvs_sysctl_set(in, "no_such_knob", "1"), -ENOENT);
 	fake_free(in);
 }
 
@@ -206,7 +276,7 @@ int main(void)
 		cmocka_unit_test(test_zero_point), cmocka_unit_test(test_rate_rounding),
 		cmocka_unit_test(test_conns),	   cmocka_unit_test(test_conn_mixed),
 		cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_sysctls),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names),	   cmocka_unit_test(test_sysctl_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

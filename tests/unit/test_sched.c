@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The schedulers, compiled for the host, against twins that do what the kernel's do in the kernel's
- * own way: a list with the newest destination first, wrr walking pass after pass. Destinations come
- * and go, change weights, load up and overflow, by libbpvs' own functions; choice and state have to
- * agree after every packet.
+ * own way: a list with the newest destination first, wrr walking pass after pass; those that hash are
+ * in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by libbpvs'
+ * own functions; choice and state have to agree after every packet.
  */
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -17,23 +17,28 @@
 #include "host_env.h"
 #include "../../bpf/sched/sched.h"
 
-struct host_map bpvs_lists, bpvs_dests;
+struct host_map bpvs_lists, bpvs_dests, bpvs_buckets;
 
-#define MOST 12
+#define MOST 12	  /* come and go at random */
+#define MANY 1000 /* one test has so many */
 #define HEAD -1
 
 struct twin_dest {
-	int key; /* which of the MOST endpoints */
+	int key; /* which of the endpoints */
 	__u32 id;
-	int weight, active, inactive;
+	struct bpvs_addr addr;
+	__be16 port;
+	int weight, last_weight, active, inactive;
 	bool over;
 };
 
 struct twin {
-	struct twin_dest list[MOST];
+	struct twin_dest list[MANY];
 	int num;
 	int last; /* rr: chosen last; wrr: cl */
 	int cw, mw, di;
+	int table[4093]; /* dh, sh, mh: keys, or -1 */
+	bool stale;	 /* the table, and it is to be made anew */
 };
 
 struct world {
@@ -42,7 +47,7 @@ struct world {
 	__u32 svc_id;
 	int most_weight;
 	struct twin t;
-	unsigned int chosen, none;
+	unsigned int chosen, none, moved;
 };
 
 static unsigned int rnd(unsigned int n)
@@ -118,22 +123,51 @@ static int twin_wrr(struct twin *t)
 	}
 }
 
+#include "test_sched_hash.h"
+
 static int64_t overhead(const struct twin_dest *d)
 {
 	return 257LL * d->active + d->inactive;
 }
 
-static int twin_least(struct twin *t, bool weighted)
+/* lc (every weight is 1) and wlc: overhead; sed: what is active and the connection to come. */
+static int twin_least(struct twin *t, bool weighted, bool delay)
 {
 	int best = -1;
 
 	for (int i = 0; i < t->num; i++) {
 		const struct twin_dest *d = &t->list[i], *b = &t->list[best < 0 ? 0 : best];
+		int64_t load = delay ? d->active + 1 : overhead(d);
+		int64_t least = delay ? b->active + 1 : overhead(b);
 
 		if (!usable(d))
 			continue;
-		if (best < 0 || overhead(b) * (weighted ? d->weight : 1) >
-					overhead(d) * (weighted ? b->weight : 1))
+		if (best < 0 ||
+		    least * (weighted ? d->weight : 1) > load * (weighted ? b->weight : 1))
+			best = i;
+	}
+	return best;
+}
+
+static int twin_nq(struct twin *t)
+{
+	for (int i = 0; i < t->num; i++)
+		if (usable(&t->list[i]) && !t->list[i].active)
+			return i;
+	return twin_least(t, true, true);
+}
+
+/* fo, or with `within` ovf. */
+static int twin_heaviest(struct twin *t, bool within)
+{
+	int best = -1;
+
+	for (int i = 0; i < t->num; i++) {
+		const struct twin_dest *d = &t->list[i];
+
+		if (!usable(d) || (within && d->active > d->weight))
+			continue;
+		if (best < 0 || d->weight > t->list[best].weight)
 			best = i;
 	}
 	return best;
@@ -150,8 +184,10 @@ static void twin_wrr_measure(struct twin *t)
 		if (w <= 0)
 			continue;
 		max = w > max ? w : max;
-		for (t->di = w; g && (w % t->di || g % t->di);)
-			t->di--;
+		/* The greatest common divisor by taking the smaller off the larger. */
+		while (g && g != w)
+			g > w ? (g -= w) : (w -= g);
+		t->di = w;
 	}
 	t->di = t->di ? t->di : 1;
 	t->mw = max - (t->di - 1);
@@ -162,6 +198,7 @@ static void twin_changed(struct world *w)
 {
 	struct twin *t = &w->t;
 
+	t->stale = true;
 	if (w->svc.sched != BPVS_SCHED_WRR)
 		return;
 	t->last = HEAD;
@@ -175,6 +212,7 @@ static void twin_changed(struct world *w)
 static void twin_start(struct world *w)
 {
 	w->t.last = HEAD;
+	w->t.stale = true;
 	if (w->svc.sched != BPVS_SCHED_WRR)
 		return;
 	twin_wrr_measure(&w->t);
@@ -183,12 +221,15 @@ static void twin_start(struct world *w)
 
 /* ---- operations ---- */
 
-static struct bpvs_dest_info dest_info(int key, int weight)
+static struct bpvs_dest_info dest_info(const struct world *w, int key, int weight)
 {
+	unsigned int n = (unsigned int)key + 1;
+	__u8 af = w->svc.key.af;
+
 	return (struct bpvs_dest_info){
-		.addr = fake_v4(10, 1, 0, (unsigned int)key + 1),
-		.port = htons(80),
-		.af = BPVS_V4,
+		.addr = af == BPVS_V4 ? fake_v4(10, 1, n / 250, n % 250) : fake_v6(n),
+		.port = htons((__u16)(80 + key % 3)),
+		.af = af,
 		.fwd = BPVS_FWD_DROUTE,
 		.weight = weight,
 	};
@@ -207,19 +248,28 @@ static struct bpvs_svc *svc_of(const struct world *w)
 	return &w->in->svcs[w->svc_id];
 }
 
+/* Large weights are multiples of a large step, or wrr's twin would make 2^31 passes. */
 static int rnd_weight(const struct world *w)
 {
-	return rnd(5) ? (int)rnd((unsigned int)w->most_weight) + (rnd(3) ? 1 : 0) : 0;
+	int step = w->most_weight > 1 << 20 ? w->most_weight / 7 : 1;
+
+	if (!rnd(5))
+		return 0;
+	return ((int)rnd((unsigned int)(w->most_weight / step)) + (rnd(3) ? 1 : 0)) * step;
 }
 
 static void op_add(struct world *w, int key)
 {
-	struct bpvs_dest_info info = dest_info(key, rnd_weight(w));
+	struct bpvs_dest_info info = dest_info(w, key, rnd_weight(w));
 	struct twin *t = &w->t;
 
 	assert_int_equal(bpvs_dest_add(w->in, &w->svc.key, &info), 0);
 	memmove(t->list + 1, t->list, (size_t)t->num++ * sizeof(t->list[0]));
-	t->list[0] = (struct twin_dest){ .key = key, .weight = info.weight };
+	t->list[0] = (struct twin_dest){ .key = key,
+					 .addr = info.addr,
+					 .port = info.port,
+					 .weight = info.weight,
+					 .last_weight = info.weight };
 	t->list[0].id = w->in->lists[bpvs_list_off(svc_of(w)->list) + (__u32)t->num - 1].dest;
 	if (t->last != HEAD)
 		t->last++;
@@ -229,7 +279,7 @@ static void op_add(struct world *w, int key)
 static void op_del(struct world *w, int i)
 {
 	struct twin *t = &w->t;
-	struct bpvs_dest_info info = dest_info(t->list[i].key, 0);
+	struct bpvs_dest_info info = dest_info(w, t->list[i].key, 0);
 
 	assert_int_equal(bpvs_dest_del(w->in, &w->svc.key, &info.addr, info.port), 0);
 	memmove(t->list + i, t->list + i + 1, (size_t)(--t->num - i) * sizeof(t->list[0]));
@@ -241,19 +291,25 @@ static void op_del(struct world *w, int i)
 
 static void op_edit(struct world *w, int i)
 {
-	struct bpvs_dest_info info = dest_info(w->t.list[i].key, rnd_weight(w));
+	struct bpvs_dest_info info = dest_info(w, w->t.list[i].key, rnd_weight(w));
+	bool stale = w->t.stale;
 
 	assert_int_equal(bpvs_dest_edit(w->in, &w->svc.key, &info), 0);
 	w->t.list[i].weight = info.weight;
+	if (info.weight)
+		w->t.list[i].last_weight = info.weight;
 	twin_changed(w);
+	if (w->svc.sched == BPVS_SCHED_DH)
+		w->t.stale = stale;
 }
 
 static void op_load(struct world *w, int i)
 {
 	struct twin_dest *d = &w->t.list[i];
 
-	d->active = rnd(3) ? (int)rnd(6) : 0;
-	d->inactive = rnd(3) ? (int)rnd(600) : 0;
+	/* A few; or, now and then, as many as a large table holds. */
+	d->active = rnd(3) ? (int)rnd(rnd(8) ? 6 : 1 << 20) : 0;
+	d->inactive = rnd(3) ? (int)rnd(rnd(8) ? 600 : 1 << 20) : 0;
 	d->over = !rnd(3);
 }
 
@@ -274,25 +330,46 @@ static void op_change(struct world *w)
 		op_load(w, i);
 }
 
+/* Flags take effect at once, and no table changes. */
+static void op_flags(struct world *w)
+{
+	w->svc.sched_flags = (rnd(2) ? BPVS_SCHED_FALLBACK : 0) | (rnd(2) ? BPVS_SCHED_PORT : 0);
+	assert_int_equal(bpvs_svc_edit(w->in, &w->svc), 0);
+}
+
 /* ---- a packet ---- */
 
-static int twin_schedule(struct world *w)
+static int twin_schedule(struct world *w, const struct bpvs_flow *flow)
 {
 	switch (w->svc.sched) {
+	case BPVS_SCHED_DH:
+	case BPVS_SCHED_SH:
+	case BPVS_SCHED_MH:
+		return twin_hash(w, flow);
 	case BPVS_SCHED_RR:
 		return twin_rr(&w->t);
 	case BPVS_SCHED_WRR:
 		return twin_wrr(&w->t);
 	case BPVS_SCHED_LC:
-		return twin_least(&w->t, false);
+		return twin_least(&w->t, false, false);
+	case BPVS_SCHED_WLC:
+		return twin_least(&w->t, true, false);
+	case BPVS_SCHED_SED:
+		return twin_least(&w->t, true, true);
+	case BPVS_SCHED_NQ:
+		return twin_nq(&w->t);
+	case BPVS_SCHED_FO:
+		return twin_heaviest(&w->t, false);
+	case BPVS_SCHED_OVF:
+		return twin_heaviest(&w->t, true);
 	default:
-		return twin_least(&w->t, true);
+		fail_msg("%s has no twin", bpvs_sched_name(w->svc.sched));
+		return -1;
 	}
 }
 
-static __u32 schedule(struct world *w)
+static __u32 schedule(struct world *w, const struct bpvs_flow *flow)
 {
-	static const struct bpvs_flow flow;
 	struct bpvs_svc *svc = svc_of(w);
 
 	for (int i = 0; i < w->t.num; i++) {
@@ -305,7 +382,7 @@ static __u32 schedule(struct world *w)
 	switch (svc->sched) {
 #define BPVS_SCHED(id, name)                                                                       \
 	case BPVS_SCHED_##id:                                                                      \
-		return (__u32)bpvs_sched_##name(svc, &flow);
+		return (__u32)bpvs_sched_##name(svc, flow);
 #include <bpvs/sched.def>
 #undef BPVS_SCHED
 	}
@@ -314,8 +391,9 @@ static __u32 schedule(struct world *w)
 
 static void op_packet(struct world *w)
 {
-	int want = twin_schedule(w);
-	__u32 got = schedule(w);
+	struct bpvs_flow flow = rnd_flow(w->svc.key.af);
+	int want = twin_schedule(w, &flow);
+	__u32 got = schedule(w, &flow);
 	__u64 state = svc_of(w)->sched_state;
 	struct twin *t = &w->t;
 
@@ -327,31 +405,53 @@ static void op_packet(struct world *w)
 		assert_int_equal((__s32)(state >> 32), t->cw);
 }
 
-static void run(__u32 sched, int most_weight)
+static void world_begin(struct world *w, __u32 sched, int most_weight, __u8 af)
 {
-	struct world w = { .in = fake_new((struct fake_size){ 4, 64, 512, 0 }),
-			   .most_weight = most_weight };
+	static struct host_map chunks[2];
 
-	w.svc = (struct bpvs_svc_info){
-		.key = { .addr = fake_v4(10, 0, 0, 1),
+	*w = (struct world){ .in = fake_new((struct fake_size){ 4, 1100, 4096, 0 }),
+			     .most_weight = most_weight };
+	w->svc = (struct bpvs_svc_info){
+		.key = { .addr = af == BPVS_V4 ? fake_v4(10, 0, 0, 1) : fake_v6(0xffff),
 			 .port = htons(80),
 			 .proto = IPPROTO_TCP,
-			 .af = BPVS_V4 },
+			 .af = af },
 		.sched = sched,
-		.netmask = 0xffffffff,
+		.netmask = af == BPVS_V4 ? 0xffffffff : 128,
 	};
-	bpvs_lists = (struct host_map){ w.in->lists, sizeof(*w.in->lists), 512 };
-	bpvs_dests = (struct host_map){ w.in->dests, sizeof(*w.in->dests), 64 };
-	assert_int_equal(bpvs_svc_add(w.in, &w.svc), 0);
-	w.svc_id = fake_map_find(w.in, &w.svc.key);
-	twin_start(&w);
-	for (int i = 0; i < 40000; i++) {
+	for (__u32 i = 0; i < 2; i++)
+		chunks[i] = (struct host_map){ fake_of(w->in)->units + i * BPVS_CHUNK,
+					       sizeof(struct bpvs_bucket_unit), BPVS_CHUNK };
+	bpvs_lists = (struct host_map){ w->in->lists, sizeof(*w->in->lists), 4096 };
+	bpvs_dests = (struct host_map){ w->in->dests, sizeof(*w->in->dests), 1100 };
+	bpvs_buckets = (struct host_map){ chunks, sizeof(chunks[0]), 2 };
+	assert_int_equal(bpvs_svc_add(w->in, &w->svc), 0);
+	w->svc_id = fake_map_find(w->in, &w->svc.key);
+	twin_start(w);
+}
+
+static void run_steps(__u32 sched, int most_weight, __u8 af, int steps)
+{
+	static struct world w;
+
+	world_begin(&w, sched, most_weight, af);
+	for (int i = 0; i < steps; i++) {
 		if (!rnd(12))
 			op_change(&w);
+		if (!rnd(100))
+			op_flags(&w);
 		op_packet(&w);
 	}
 	assert_true(w.chosen > 1000 && w.none > 10);
+	/* With huge weights one destination fills sh's table, and there is nowhere to go. */
+	if ((sched == BPVS_SCHED_SH || sched == BPVS_SCHED_MH) && most_weight < 1000)
+		assert_true(w.moved > 100);
 	fake_free(w.in);
+}
+
+static void run(__u32 sched, int most_weight)
+{
+	run_steps(sched, most_weight, BPVS_V4, 40000);
 }
 
 static void test_rr(void **state)
@@ -365,6 +465,7 @@ static void test_wrr(void **state)
 	(void)state;
 	for (int most = 1; most < 70; most += 1 + most / 2)
 		run(BPVS_SCHED_WRR, most);
+	run(BPVS_SCHED_WRR, INT32_MAX);
 }
 
 static void test_lc(void **state)
@@ -373,11 +474,94 @@ static void test_lc(void **state)
 	run(BPVS_SCHED_LC, 4);
 }
 
+/* Small weights, so that there are ties, and the largest that ipvsadm takes. */
+static void run_weights(__u32 sched)
+{
+	run(sched, 4);
+	run(sched, 65535);
+	run(sched, INT32_MAX);
+}
+
 static void test_wlc(void **state)
 {
 	(void)state;
-	run(BPVS_SCHED_WLC, 4);
-	run(BPVS_SCHED_WLC, 65535);
+	run_weights(BPVS_SCHED_WLC);
+}
+
+static void test_sed(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_SED);
+}
+
+static void test_nq(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_NQ);
+}
+
+static void test_fo(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_FO);
+}
+
+static void test_ovf(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_OVF);
+}
+
+static void test_none(void **state)
+{
+	struct bpvs_svc svc = { 0 };
+	static const struct bpvs_flow flow;
+
+	(void)state;
+	assert_int_equal(bpvs_sched_none(&svc, &flow), 0);
+}
+
+static void test_dh(void **state)
+{
+	(void)state;
+	run_steps(BPVS_SCHED_DH, 4, BPVS_V4, 20000);
+	run_steps(BPVS_SCHED_DH, 4, BPVS_V6, 20000);
+}
+
+static void test_sh(void **state)
+{
+	(void)state;
+	for (int most = 1; most < 500; most *= 3) {
+		run_steps(BPVS_SCHED_SH, most, BPVS_V4, 10000);
+		run_steps(BPVS_SCHED_SH, most, BPVS_V6, 10000);
+	}
+	run_steps(BPVS_SCHED_SH, INT32_MAX, BPVS_V4, 10000);
+}
+
+static void test_mh(void **state)
+{
+	(void)state;
+	for (int most = 1; most < 500; most *= 6) {
+		run_steps(BPVS_SCHED_MH, most, BPVS_V4, 4000);
+		run_steps(BPVS_SCHED_MH, most, BPVS_V6, 4000);
+	}
+	run_steps(BPVS_SCHED_MH, INT32_MAX, BPVS_V4, 4000);
+}
+
+static void test_many(void **state)
+{
+	static const __u32 scheds[] = { BPVS_SCHED_DH, BPVS_SCHED_SH, BPVS_SCHED_MH };
+	static struct world w;
+
+	(void)state;
+	for (int s = 0; s < 3; s++) {
+		world_begin(&w, scheds[s], 9, s == 1 ? BPVS_V6 : BPVS_V4);
+		for (int key = 0; key < MANY; key++)
+			op_add(&w, key);
+		for (int i = 0; i < 2000; i++)
+			op_packet(&w);
+		fake_free(w.in);
+	}
 }
 
 /* More destinations than a scheduler's walk takes in one piece; all but the last full. */
@@ -404,15 +588,25 @@ static void test_long_list(void **state)
 		dests[i + 1].overload = 0;
 	assert_int_equal(bpvs_sched_lc(&svc, &flow), 1);
 	assert_int_equal(bpvs_sched_wlc(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_sed(&svc, &flow), 1);
+	dests[1].active = 0;
+	assert_int_equal(bpvs_sched_nq(&svc, &flow), 1);
+	lists[0].weight = 2;
+	assert_int_equal(bpvs_sched_fo(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_ovf(&svc, &flow), 1);
 	free(dests);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rr),	  cmocka_unit_test(test_wrr),
-		cmocka_unit_test(test_lc),	  cmocka_unit_test(test_wlc),
-		cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_rr),   cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),   cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_sed),  cmocka_unit_test(test_nq),
+		cmocka_unit_test(test_fo),   cmocka_unit_test(test_ovf),
+		cmocka_unit_test(test_none), cmocka_unit_test(test_dh),
+		cmocka_unit_test(test_sh),   cmocka_unit_test(test_mh),
+		cmocka_unit_test(test_many), cmocka_unit_test(test_long_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,12 @@ def vm_run(command, timeout=300, kernel="6.1", options=()):
     return done
 
 
+def vm_stream(command, timeout=300, kernel="6.1", options=()):
+    """As vm_run(), but output goes where ours does, as it comes. Returns the exit status."""
+    run = [HERE / "run", "--kernel", kernel, "--timeout", str(timeout), *options, "--", *command]
+    return subprocess.run(run, timeout=timeout + PREPARE, check=False).returncode
+
+
 def build_tools(directory):
     """Build the injector and its programs, which the guest runs, in that directory."""
     directory.mkdir(parents=True, exist_ok=True)

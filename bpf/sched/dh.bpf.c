@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Destination hashing, for services by firewall mark, as of caches: the virtual address chooses one
+ * of 256 buckets, over which the destinations are dealt out in turn, whatever their weights. The
+ * clients of a destination that takes no new connections are refused.
+ */
+#include "buckets.h"
+
+__attribute__((noinline)) int bpvs_sched_dh(struct bpvs_svc *svc, const struct bpvs_flow *flow)
+{
+	__u32 unit;
+	int id;
+
+	if (!svc || !flow || !buckets_get(svc, BPVS_BUCKETS, &unit))
+		return 0;
+	id = bpvs_bucket(unit, bpvs_hash_bucket(addr_fold(&flow->daddr, flow->af)));
+	return id > 0 ? id : 0;
+}

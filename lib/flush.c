@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Ending connections before their time: asked for here, done by the sweep (bpf/timer.bpf.c). */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "service.h"
+
+/* A pass over millions of connections takes a second or two on a busy host. */
+#define FLUSH_SECONDS 30
+
+__u32 bpvs_flush_ask(struct bpvs_instance *in, __u32 what)
+{
+	__atomic_or_fetch(&in->cfg->flush_what, what, __ATOMIC_SEQ_CST);
+	return __atomic_add_fetch(&in->cfg->flush_asked, 1, __ATOMIC_SEQ_CST);
+}
+
+static int flush_wait(struct bpvs_instance *in, __u32 asked)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < FLUSH_SECONDS * 1000; i++) {
+		__u32 done = __atomic_load_n(&in->cfg->flush_done, __ATOMIC_ACQUIRE);
+
+		if ((__s32)(done - asked) >= 0)
+			return 0;
+		nanosleep(&ms, NULL);
+	}
+	return -ETIMEDOUT;
+}
+
+int bpvs_conns_flush(struct bpvs_instance *in)
+{
+	int err = flush_wait(in, bpvs_flush_ask(in, BPVS_FLUSH_ALL));
+
+	if (err)
+		return err;
+	/* The choice by hash goes with the connections that were in its way. */
+	__atomic_store_n(&in->cfg->full_until, (__u32)bpvs_clock_since(in, 0), __ATOMIC_RELAXED);
+	err = bpvs_tables_enter(in);
+	if (err)
+		return err;
+	err = bpvs_tables_forget(in);
+	bpvs_tables_leave(in);
+	return err;
+}
+
+static bool dest_is(const struct bpvs_dest *d, const struct bpvs_addr *addr, __be16 port)
+{
+	return d->flags & BPVS_DEST_IN_USE && !memcmp(&d->addr, addr, sizeof(*addr)) &&
+	       (!port || d->port == port);
+}
+
+/* Marks that a tool left which was killed are cleared, too. */
+static bool dests_mark(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port)
+{
+	__u32 high = bpvs_tables_dest_high(in);
+	bool any = false;
+
+	for (__u32 id = 1; id < high; id++) {
+		struct bpvs_dest *d = &in->dests[id];
+		bool is = addr && dest_is(d, addr, port);
+		__u32 flags = is ? d->flags | BPVS_DEST_FLUSH : d->flags & ~BPVS_DEST_FLUSH;
+
+		any |= is;
+		if (flags != d->flags)
+			__atomic_store_n(&d->flags, flags, __ATOMIC_RELEASE);
+	}
+	return any;
+}
+
+/* The lock is held all the time: two of these would clear each other's marks. */
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port)
+{
+	int err = bpvs_tables_enter(in);
+
+	if (err)
+		return err;
+	err = dests_mark(in, addr, port) ? flush_wait(in, bpvs_flush_ask(in, BPVS_FLUSH_MARKED))
+					 : -ENOENT;
+	dests_mark(in, NULL, 0);
+	bpvs_tables_leave(in);
+	return err;
+}

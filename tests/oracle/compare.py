@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What counts as the same result (README.md, "What is compared")."""
+
+import re
+
+EXPIRY = 2  # seconds by which a connection's expiry may differ
+RATE_SHARE, RATE_LEAST = 0.5, 3  # two seconds' phase may halve a rate
+CHI_SQUARE = {1: 23.9, 2: 27.6, 3: 30.7, 4: 33.4, 5: 35.9, 6: 38.3, 7: 40.5, 8: 42.7}  # p = 1e-6
+SIZE = re.compile(r"\(size=\d+\)")
+SUFFIX = {"": 1, "K": 1000, "M": 1000_000, "G": 1000_000_000}
+
+
+def differs(ours, theirs):
+    """Do two events' results, lists of (kind, text), differ?"""
+    if [kind for kind, _ in ours] != [kind for kind, _ in theirs]:
+        return True
+    return any(not SAME[kind](a, b) for (kind, a), (_, b) in zip(ours, theirs))
+
+
+def first_difference(ours, theirs):
+    """The first event whose results differ, or None."""
+    for number, (a, b) in enumerate(zip(ours, theirs)):
+        if differs(a, b):
+            return number
+    return None if len(ours) == len(theirs) else min(len(ours), len(theirs))
+
+
+def blocks(text):
+    """A listing's services with their lines, sorted; the head comes first."""
+    head, services = [], []
+    for line in SIZE.sub("", text).splitlines():
+        if re.match(r"(TCP|UDP|SCTP|FWM|-A) ", line):
+            services.append([line])
+        elif services:
+            services[-1].append(line)
+        else:
+            head.append(line)
+    return [head, *sorted(services)]
+
+
+def same_services(a, b):
+    return blocks(a) == blocks(b)
+
+
+def connections(text):
+    """The head, and the rows as (all but expiry, seconds), sorted."""
+    head, rows = [], []
+    for line in text.splitlines():
+        match = re.match(r"(\S+ +)(\d+):(\d+)( .*)$", line)
+        if match:
+            rows.append((match[1] + match[4], int(match[2]) * 60 + int(match[3])))
+        else:
+            head.append(line)
+    return head, sorted(rows)
+
+
+def same_conns(a, b):
+    (head_a, rows_a), (head_b, rows_b) = connections(a), connections(b)
+    return head_a == head_b and len(rows_a) == len(rows_b) and all(
+        x == y and abs(s - t) <= EXPIRY for (x, s), (y, t) in zip(rows_a, rows_b))
+
+
+def number(word):
+    match = re.match(r"(\d+)([KMG]?)$", word)
+    return int(match[1]) * SUFFIX[match[2]] if match else None
+
+
+def same_word(a, b):
+    x, y = number(a), number(b)
+    if x is None or y is None:
+        return a == b
+    return min(x, y) >= RATE_SHARE * max(x, y) - RATE_LEAST
+
+
+def same_rates(a, b):
+    lines_a, lines_b = ([line.split() for block in blocks(text) for line in block]
+                        for text in (a, b))
+    return len(lines_a) == len(lines_b) and all(
+        len(x) == len(y) and all(map(same_word, x, y)) for x, y in zip(lines_a, lines_b))
+
+
+def same_shares(a, b):
+    """Are two lots of counts drawn from one distribution? Chi square of the two samples."""
+    counts_a, counts_b = ({host: int(n) for host, n in map(str.split, text.splitlines())}
+                          for text in (a, b))
+    total_a, total_b = sum(counts_a.values()), sum(counts_b.values())
+    if not total_a or not total_b:
+        return total_a == total_b
+    hosts, chi = set(counts_a) | set(counts_b), 0.0
+    for host in hosts:
+        x, y = counts_a.get(host, 0), counts_b.get(host, 0)
+        chi += (x * (total_b / total_a) ** 0.5 - y * (total_a / total_b) ** 0.5) ** 2 / (x + y)
+    freedom = len(hosts) - 1
+    return freedom == 0 or chi <= CHI_SQUARE.get(freedom, 5 * freedom + 5)
+
+
+SAME = {
+    "text": str.__eq__,
+    "frames": str.__eq__,
+    "services": same_services,
+    "save": same_services,
+    "conns": same_conns,
+    "rate": same_rates,
+    "shares": same_shares,
+}
+
+
+def show(result):
+    """A result for a reader."""
+    return "\n".join(text.rstrip("\n") for _, text in result) or "(no output)"

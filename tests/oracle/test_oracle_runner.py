@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The oracle's runner without a machine: format, frames, comparison, judgement."""
+
+import pathlib
+
+import compare
+import frames
+import guest
+import packets
+import pytest
+import scenario
+
+SIMPLE = """
+== first: a sentence   # a comment
+# another
+ipvsadm -A -t v1:80 -s rr
+udp c1:2000..2001 v1:53 x2 len 20
+
+== second: more
+differs some-id
+kernel >=6.12
+ipvsadm-restore <<END
+-A -u V1:53 -s wlc
+END
+wait 1.5
+differs other-id?
+"""
+
+
+def test_scenarios_are_read():
+    first, second = scenario.parse(SIMPLE)
+    assert (first.name, first.sentence) == ("first", "a sentence")
+    assert [e.verb for e in first.events] == ["ipvsadm", "udp"]
+    assert second.events[0].stdin == "-A -u V1:53 -s wlc\n"
+    assert second.ids() == ["some-id", "other-id?"]
+    assert second.runs_on((7, 2)) and not second.runs_on((6, 1))
+
+
+def test_a_scenario_written_out_reads_as_itself():
+    for one in scenario.parse(SIMPLE):
+        (again,) = scenario.parse(one.source())
+        assert again.source() == one.source()
+        assert again.ids() == one.ids()
+
+
+@pytest.mark.parametrize("line", [
+    "jump c1 v1", "udp c1 v1:53", "udp c1:1 V1:53", "tcp c1:1 v1:80 Q", "sctp c1:1 v1:80 FOO",
+    "udp c100:1 v1:53", "udp c1..f3:1 v1:53", "look nothing", "wait 1000", "udp c1:1 v1:53 tiny",
+    "udp c1:1..60000 v1:53", "icmp-error c1:1 v1:53 udp x", "ipvsadm-restore <<END", "kernel 6",
+    "frag udp c1:1 v1:53 len 100", "icmp-error-by nobody c1:1 v1:53 udp 3/3",
+])
+def test_what_is_no_event_is_refused(line):
+    with pytest.raises(scenario.FormatError):
+        scenario.parse(f"== name: sentence\n{line}\n")
+
+
+def test_names_in_words_of_ipvsadm():
+    line = "-A -t v1:80 -r R300:80 --tcp-service=V50:http -M 255.255.255.0 -w 5 -d -r r1 -D"
+    assert scenario.expand(line) == (
+        "-A -t 10.0.1.101:80 -r [fd00:2::12c]:80 --tcp-service=[fd00:1::150]:http "
+        "-M 255.255.255.0 -w 5 -d -r 10.2.0.1 -D")
+
+
+@pytest.mark.parametrize("name", ["c1", "f60000", "v50", "w200", "r2000", "d", "o", "C99", "F300",
+                                  "V1", "W17", "R2000", "D", "O"])
+def test_names_and_addresses_belong_together(name):
+    assert scenario.host_name(scenario.address(name)) == name
+
+
+def test_ranges_go_with_the_virtual_end_fastest():
+    pairs = scenario.flows("c1:5..6", "w1..w2:53")
+    assert [(c[1], v[0]) for c, v in pairs] == [
+        (5, "10.8.0.1"), (5, "10.8.0.2"), (6, "10.8.0.1"), (6, "10.8.0.2")]
+
+
+@pytest.mark.parametrize("event", ["udp c1:1 v1:53 len 7", "tcp C1:1 V1:80 SAP len 3", "ping c1 v1",
+                                   "sctp c1:1 v1:80 COOKIE_ECHO,DATA", "udp C1:1 V1:53", "ping C1 V1"])
+def test_frames_read_as_they_were_built(event):
+    plan = packets.plan(scenario.Event(event))
+    ((client, virtual),), step = plan.flows, plan.steps[0]
+    packet = frames.Packet(client[0], virtual[0], plan.proto, client[1] or 0, virtual[1] or 0,
+                           step.flags, b"x" * step.data, chunks=step.chunks,
+                           icmp=(128, 0) if ":" in client[0] else (8, 0))
+    seen = frames.read(packet.datagram())
+    assert (seen.src, seen.dst, seen.proto) == (client[0], virtual[0], plan.proto)
+    assert frames.checksum(seen) == "ok" and seen.head_ok
+    for at in range(len(seen.raw) - len(seen.data), len(seen.raw)):
+        spoilt = seen.raw[:at] + bytes([seen.raw[at] ^ 1]) + seen.raw[at + 1 :]
+        assert frames.checksum(frames.read(spoilt)) == "bad", at
+
+
+def test_crc32c_is_the_one_of_sctp():
+    assert frames.crc32c(b"123456789") == (0xE3069283).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("end", ["c1:9 v1:53", "C1:9 V1:53"])
+def test_fragments_are_joined(end):
+    import world
+    client, virtual = (scenario.ends(word)[0] for word in end.split())
+    packet = frames.Packet(client[0], virtual[0], frames.UDP, 9, 53, data=b"abcdefgh" * 400)
+    parts = [frames.read(p) for p in packet.fragments(1000)]
+    assert len(parts) == 4 and all(p.fragment for p in parts)
+    assert world.join(parts[1:]) is None and world.join(parts[:3]) is None
+    joined = world.join(parts[::-1])
+    assert joined.data == packet.transport() and frames.checksum(joined) == "ok"
+
+
+LIST = """IP Virtual Server version 1.2.1 (size={size})
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+"""
+ONE = "TCP  10.0.1.101:80 rr\n  -> 10.2.0.2:80 Masq 1 0 1\n  -> 10.2.0.1:80 Masq 1 0 0\n"
+TWO = "UDP  10.0.1.101:53 rr\n  -> 10.2.0.1:53 Masq 1 0 0\n"
+
+
+def test_listings_differ_by_more_than_the_order_of_services():
+    plain = LIST.format(size=4096) + ONE + TWO
+    assert compare.same_services(plain, LIST.format(size=24576) + TWO + ONE)
+    assert not compare.same_services(plain, LIST.format(size=4096) + ONE)
+    assert not compare.same_services(plain, plain.replace("1 0 1", "1 1 0"))
+    lines = ONE.splitlines(True)
+    swapped = LIST.format(size=4096) + lines[0] + lines[2] + lines[1] + TWO
+    assert not compare.same_services(plain, swapped)
+
+
+def test_connections_differ_by_more_than_order_and_a_little_time():
+    def rows(*lines):
+        return "IPVS connection entries\npro expire state\n" + "".join(lines)
+
+    a, b = "TCP 14:59  ESTABLISHED x y z\n", "UDP 05:00  UDP x y z\n"
+    assert compare.same_conns(rows(a, b), rows(b, a.replace("14:59", "14:57")))
+    assert not compare.same_conns(rows(a, b), rows(a, b.replace("05:00", "04:57")))
+    assert not compare.same_conns(rows(a, b), rows(a))
+    assert not compare.same_conns(rows(a, b), rows(a.replace("ESTABLISHED", "FIN_WAIT   "), b))
+
+
+def test_shares_are_compared_as_samples():
+    assert compare.same_shares("r1 500\nr2 510", "r1 520\nr2 480")
+    assert not compare.same_shares("r1 500\nr2 500", "r1 700\nr2 300")
+    assert not compare.same_shares("r1 500\nr2 500", "r1 500\nr3 500")
+    assert compare.same_shares("", "") and not compare.same_shares("r1 5", "")
+
+
+def test_rates_may_be_off_by_their_phase_only():
+    line = "IP Virtual Server\nProt CPS InPPS\nTCP  10.0.1.101:80 {} {}\n"
+    assert compare.same_rates(line.format(100, "20K"), line.format(76, "15K"))
+    assert not compare.same_rates(line.format(100, 0), line.format(20, 0))
+    assert not compare.same_rates(line.format(100, 0), line.format(100, 0).replace("101", "102"))
+
+
+EVENTS = "== planted: a difference\nwait 0\nipvsadm -L\nudp c1:1 v1:53\nwait 0\n"
+
+
+class Engines:
+    """Both engines' answers without engines: BPVS sends the packet elsewhere, if `wrong` says so."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+        self.runs = 0
+
+    def answer(self, text, _fresh):
+        self.runs += 1
+        answers = {}
+        for engine in ("kernel", "bpvs"):
+            (read,) = scenario.parse(text)
+            wrong = engine == "bpvs" and self.wrong(self.runs)
+            results = [[("frames", "r2" if wrong else "r1")] if e.verb == "udp" else []
+                       for e in read.events]
+            answers[engine] = {"results": results, "seconds": 0}
+        return answers
+
+    def judge(self, text):
+        steps = guest.Judgement(text).steps
+        try:
+            run = next(steps)
+            while True:
+                run = steps.send(self.answer(*run))
+        except StopIteration as done:
+            return done.value
+
+
+def test_a_planted_difference_is_found_and_reduced():
+    verdict = Engines(lambda run: True).judge(EVENTS)
+    assert verdict["verdict"] == "different"
+    assert (verdict["event"], verdict["kernel"], verdict["bpvs"]) == ("udp c1:1 v1:53", "r1", "r2")
+    assert verdict["reduced"] == "== reduced: what is needed\nudp c1:1 v1:53\n"
+
+
+def test_the_same_is_the_same():
+    assert Engines(lambda run: False).judge(EVENTS)["verdict"] == "same"
+
+
+def test_a_difference_that_does_not_come_again_is_unsteady():
+    assert Engines(lambda run: run == 1).judge(EVENTS)["verdict"] == "unsteady"
+
+
+@pytest.mark.parametrize("line, wrong, verdict", [
+    ("udp c1:1 v1:53\ndiffers an-id", True, "listed"),
+    ("udp c1:1 v1:53\ndiffers an-id", False, "stale"),
+    ("udp c1:1 v1:53\ndiffers an-id?", False, "same"),
+    ("udp c1:1 v1:53\nwait 0\ndiffers an-id?", True, "different"),
+])
+def test_listed_differences_are_those_of_their_event(line, wrong, verdict):
+    text = EVENTS.replace("udp c1:1 v1:53", line)
+    assert Engines(lambda run: wrong).judge(text)["verdict"] == verdict
+
+
+def test_a_harness_that_fails_is_no_agreement():
+    broken = Engines(lambda run: False)
+    broken.answer = lambda text, fresh: {e: {"error": "boom"} for e in ("kernel", "bpvs")}
+    assert broken.judge(EVENTS)["verdict"] == "failed"
+
+
+def test_all_written_scenarios_read():
+    assert len(scenario.load(pathlib.Path(__file__).parent / "scenarios")) > 300
