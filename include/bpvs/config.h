@@ -40,7 +40,8 @@ struct bpvs_rodata {
 struct bpvs_config {
 	__u32 tcp_timeout[BPVS_TCP_STATES]; /* clock units, indexed by state */
 	__u32 udp_timeout;		    /* clock units */
-	__u32 services4;		    /* services of each family; 0 switches the family off */
+	__u32 secure_tcp_on; /* TCP goes by the tables for times of attack; the timer writes it */
+	__u32 services4;     /* services of each family; 0 switches the family off */
 	__u32 services6;
 	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
 	__u32 any_port_services; /* ... only where there is one */
@@ -84,11 +85,10 @@ struct bpvs_config {
 	__u32 defence_asked;
 	__u32 defence_done;
 	__u32 drop_entry_on;  /* the sweep drops entries at random */
-	__u32 secure_tcp_on;  /* TCP's states go by the tables for times of attack */
 	__s32 drop_rate;      /* one new connection in so many is dropped; 0 = none */
 	__s32 drop_counter;   /* until the next one; also moved by the data path */
 	__s8 drop_classes[9]; /* drop_entry's, by packets of the connection */
-	__u8 pad0[7];
+	__u8 pad0[3];
 	__u64 free_pages; /* at the last look */
 	/* sysctls of the same name (lib/sysctl.def) */
 	__s32 am_droprate;
