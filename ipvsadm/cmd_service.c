@@ -9,7 +9,7 @@
 /* Schedulers of kernels up to 7.2 that are yet to be written. */
 static bool sched_is_known(const char *name)
 {
-	static const char *const names[] = { "lblc", "lblcr", "dh", "sh", "mh", "twos" };
+	static const char *const names[] = { "dh", "sh", "mh" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))

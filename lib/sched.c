@@ -59,10 +59,21 @@ static void wrr_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
+/* A new table, empty; what is in the old one the timer removes. */
+static __u32 lblc_table(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	svc->lblc_pass = __atomic_load_n(&in->cfg->lblc_pass, __ATOMIC_RELAXED);
+	svc->lblc_runs = 1;
+	svc->lblc_goal = 0;
+	return ++in->cfg->tool_reserved[BPVS_TOOL_LBLC_TABLE];
+}
+
 void bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	__u64 state = 0;
 
+	if (svc->sched == BPVS_SCHED_LBLC || svc->sched == BPVS_SCHED_LBLCR)
+		state = lblc_table(in, svc);
 	if (svc->sched == BPVS_SCHED_WRR) {
 		wrr_measure(in, svc);
 		state = state_word(0, svc->wrr_max);

@@ -39,12 +39,17 @@ struct bpvs_config {
 	__u32 sloppy_tcp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
+	__u32 lblc_expiration; /* s */
+	__u32 lblcr_expiration;
 	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
 	/* written by the timer */
 	__u32 sweep_at; /* next block to sweep */
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
 	__u32 est_svcs; /* ids that this round visits: those below */
 	__u32 est_dests;
+	__u32 lblc_at;		 /* next place of bpvs_lblc to look at ... */
+	__u32 lblc_pass;	 /* ... in this minute */
+	__u32 lblc_num;		 /* entries of bpvs_lblc; who makes or ends one */
 	__u64 est_start;	 /* CLOCK_MONOTONIC of the estimator's running round, ns */
 	__u64 tick_clock;	 /* jiffies of the last tick ... */
 	__u64 tick_ktime;	 /* ... and CLOCK_MONOTONIC, ns */
@@ -59,7 +64,8 @@ enum bpvs_tool_word {
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
-	BPVS_TOOL_CHANGING, /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_LBLC_TABLE, /* number of the last table of lblc and lblcr */
+	BPVS_TOOL_CHANGING,   /* a change has begun and not ended: whoever made it may be dead */
 };
 
 /*

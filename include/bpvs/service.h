@@ -50,6 +50,7 @@ struct bpvs_svc {
 	/*
 	 * Low half: position of the destination chosen last, plus one; 0 = before the first.
 	 * High half: wrr's current weight (signed).
+	 * Of lblc and lblcr: number of the table, and how many entries it has (lblc.h).
 	 */
 	__u64 sched_state;
 	__s32 wrr_step; /* greatest common divisor of the weights > 0, or 1 */
@@ -63,7 +64,11 @@ struct bpvs_svc {
 	 * (its statistics go on) or from an earlier one of the same endpoint (they start anew).
 	 */
 	__u32 epoch;
-	__u32 reserved[13];
+	/* lblc, lblcr: the timer's; see lblc_turn() */
+	__u32 lblc_pass;
+	__u32 lblc_runs;
+	__s32 lblc_goal;
+	__u32 reserved[10];
 };
 
 /*

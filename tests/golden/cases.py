@@ -9,8 +9,8 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "none"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "dh", "sh", "mh", "twos"}
+SCHEDULERS = {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "none", "twos", "lblc", "lblcr"}
+OTHER_SCHEDULERS = {"dh", "sh", "mh"}
 
 
 def not_built(line):
