@@ -61,6 +61,9 @@ struct bpvs_config {
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
 	__u32 est_svcs; /* ids that this round visits: those below */
 	__u32 est_dests;
+	__u32 lblc_at;		 /* next place of bpvs_lblc to look at ... */
+	__u32 lblc_pass;	 /* ... in this minute */
+	__u32 lblc_num;		 /* entries of bpvs_lblc; who makes or ends one */
 	__u64 est_start;	 /* CLOCK_MONOTONIC of the estimator's running round, ns */
 	__u64 tick_clock;	 /* jiffies of the last tick ... */
 	__u64 tick_ktime;	 /* ... and CLOCK_MONOTONIC, ns */
@@ -133,6 +136,7 @@ enum bpvs_tool_word {
 	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
 	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
 	BPVS_TOOL_UNIT_HIGH, /* no table that may still be read lies behind this unit */
+	BPVS_TOOL_LBLC_TABLE, /* number of the last table of lblc and lblcr */
 };
 
 /*
