@@ -40,7 +40,8 @@ struct bpvs_rodata {
 struct bpvs_config {
 	__u32 tcp_timeout[BPVS_TCP_STATES]; /* clock units, indexed by state */
 	__u32 udp_timeout;		    /* clock units */
-	__u32 services4;		    /* services of each family; 0 switches the family off */
+	__u32 secure_tcp_on; /* TCP goes by the tables for times of attack; the timer writes it */
+	__u32 services4;     /* services of each family; 0 switches the family off */
 	__u32 services6;
 	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
 	__u32 any_port_services; /* ... only where there is one */
@@ -53,7 +54,8 @@ struct bpvs_config {
 	__u32 sloppy_tcp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
-	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
+	__u32 icmp_rate;		      /* ICMP errors of our own a second and CPU */
+	__u32 sctp_timeout[BPVS_SCTP_STATES]; /* clock units, indexed by state */
 	/* written by the timer */
 	__u32 sweep_at; /* next block to sweep */
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
@@ -83,11 +85,10 @@ struct bpvs_config {
 	__u32 defence_asked;
 	__u32 defence_done;
 	__u32 drop_entry_on;  /* the sweep drops entries at random */
-	__u32 secure_tcp_on;  /* TCP's states go by the tables for times of attack */
 	__s32 drop_rate;      /* one new connection in so many is dropped; 0 = none */
 	__s32 drop_counter;   /* until the next one; also moved by the data path */
 	__s8 drop_classes[9]; /* drop_entry's, by packets of the connection */
-	__u8 pad0[7];
+	__u8 pad0[3];
 	__u64 free_pages; /* at the last look */
 	/* sysctls of the same name (lib/sysctl.def) */
 	__s32 am_droprate;

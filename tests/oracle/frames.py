@@ -302,7 +302,8 @@ def describe(seen, idents=()):
     text.append(f"ttl {seen.ttl}")
     text += [f"tos {seen.tos:#x}"] if seen.tos else []
     text += ["df"] if seen.df else []
-    text += [f"label {seen.label:#x}"] if seen.label and not seen.is_error else []
+    if seen.label and not seen.is_error and "R" not in "".join(words[:1]):  # those the stack makes up itself
+        text.append(f"label {seen.label:#x}")
     text += [] if seen.head_ok else ["header sum bad"]
     total = checksum(seen)
     text += [f"sum {total}"] if total else []

@@ -195,6 +195,8 @@ class World:
         self.marks = set()
         self.ident = 0x4000
         self.last_packet = 0.0
+        self.start = time.monotonic()
+        self.clock = []  # when each event ended
 
     def make(self, text):
         """A new namespace, which this process enters; the one before ends with its links."""
@@ -266,6 +268,7 @@ class World:
             return method(event)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self.clock.append(time.monotonic() - self.start)
 
     def packet_event(self, plan):
         if plan.verb == "distribution":
@@ -399,7 +402,11 @@ class World:
         program, env = self.ipvsadm()
         status, out, err = spawn(argv, env, stdin.encode(), program)
         result = [("text", f"exit {status}{chr(10) if err else ''}{err}")]
-        return [*result, (listing_kind(out), out)] if out else result
+        kind = listing_kind(out)
+        if kind == "conns":  # how old they may be, to compare their expiry by
+            now = time.monotonic() - self.start
+            out = f"#clock {' '.join(f'{now - t:.2f}' for t in self.clock)}\n{out}"
+        return [*result, (kind, out)] if out else result
 
     def do_look(self, event, last=False):
         """`last`: nothing comes after this look, so only an engine that has to will wait."""
@@ -430,6 +437,20 @@ class World:
             f"add rule inet oracle pre {rule} meta mark set {mark}\n" for rule in rules)).encode())
         return self.deliver(mark)
 
+    def do_mark_iptables(self, event):
+        mark, proto, where = event.words
+        hosts, _, ports = where.partition(":")
+        names = [name for part in hosts.split(",") for name in scenario.hosts(part)]
+        match = [] if proto == "any" else ["-p", proto]
+        if ports:
+            match += ["--dport", ports.replace("-", ":")]
+        for family, program in ((False, "iptables"), (True, "ip6tables")):
+            mine = ",".join(scenario.address(n) for n in names if n[0].isupper() == family)
+            if mine:
+                must([program, "-t", "mangle", "-A", "PREROUTING", "-d", mine, *match,
+                      "-j", "MARK", "--set-mark", mark])
+        return self.deliver(int(mark, 0))
+
     def deliver(self, mark):
         """Marked packets are the director's own, whatever their address."""
         lines = "" if self.marks else "route replace local default dev lo table 77\n" \
@@ -442,6 +463,8 @@ class World:
     def do_unmark(self, _event):
         if self.marks:
             spawn(["nft", "delete", "table", "inet", "oracle"])
+            for program in ("iptables", "ip6tables"):
+                spawn([program, "-t", "mangle", "-F", "PREROUTING"])
             ip_batch("".join(MARK_RULES.format(verb="del", mark=mark) for mark in self.marks))
             self.marks = set()
         return []
@@ -530,8 +553,11 @@ class KernelWorld(World):
     sums_at_once = False
 
     def reset(self, text, _fresh):
-        self.begin()
         self.make(text)
+        self.begin()
+
+    def end(self):
+        """The namespace goes with the process."""
 
     def ipvsadm(self):
         return self.tools["kernel_ipvsadm"], dict(os.environ, LD_LIBRARY_PATH=self.tools["libs"])
@@ -562,7 +588,6 @@ class BpvsWorld(World):
     def reset(self, text, fresh):
         """Ready for a scenario: as new, but for what forgetting may have left."""
         if fresh or not self.fds or not self.forget():
-            self.begin()
             if self.fds:
                 self.bpvs("down")
             self.make(text)
@@ -571,6 +596,7 @@ class BpvsWorld(World):
             self.defaults = [line for line in listed.splitlines() if line]
         elif lines := self.unknown(named(text)):
             ip_batch(lines)
+        self.begin()
         self.used = text
 
     def forget(self):
@@ -586,8 +612,11 @@ class BpvsWorld(World):
             self.bpvs("sysctl", *self.defaults)
         if "--set" in self.used:
             spawn(["ipvsadm", "--set", "900", "120", "300"], env, program=program)
-        self.begin()
         return True
+
+    def end(self):
+        if self.fds:
+            self.bpvs("down")
 
     def bpvs(self, *args):
         return must([self.tools["bpvs"], *args])
