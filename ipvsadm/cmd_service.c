@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* --add-service, --edit-service, --delete-service, --clear, --zero. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include "commands.h"
@@ -34,8 +33,6 @@ static const char *service_lacks(const struct args *a)
 {
 	if (a->svc.key.fwmark)
 		return "firewall-mark services (-f) are";
-	if (a->svc.key.proto == IPPROTO_SCTP)
-		return "SCTP services (--sctp-service) are";
 	return NULL;
 }
 

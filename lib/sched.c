@@ -75,7 +75,10 @@ void bpvs_sched_end(struct bpvs_instance *in, struct bpvs_svc *svc)
 	bpvs_buckets_drop(in, svc);
 }
 
-/* A table of the wrong size is none to the data path, so it does not matter which word is first. */
+/*
+ * What the new scheduler needs comes first: the tool may be killed before the next step. To the old
+ * one a table of another's does for the moment.
+ */
 int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched)
 {
 	int err = bpvs_buckets_update(in, svc, sched);
@@ -83,13 +86,13 @@ int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched
 
 	if (err)
 		return err;
-	__atomic_store_n(&svc->sched, sched, __ATOMIC_RELEASE);
-	if (!bpvs_buckets_len(sched))
-		bpvs_buckets_drop(in, svc);
 	if (sched == BPVS_SCHED_WRR) {
 		wrr_measure(in, svc);
 		state = state_word(0, svc->wrr_max);
 	}
+	__atomic_store_n(&svc->sched, sched, __ATOMIC_RELEASE);
+	if (!bpvs_buckets_len(sched))
+		bpvs_buckets_drop(in, svc);
 	__atomic_store_n(&svc->sched_state, state, __ATOMIC_RELEASE);
 	return 0;
 }

@@ -53,7 +53,8 @@ struct bpvs_config {
 	__u32 sloppy_tcp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
-	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
+	__u32 icmp_rate;		      /* ICMP errors of our own a second and CPU */
+	__u32 sctp_timeout[BPVS_SCTP_STATES]; /* clock units, indexed by state */
 	/* written by the timer */
 	__u32 sweep_at; /* next block to sweep */
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */

@@ -25,8 +25,6 @@ def not_built(line):
     if command in ("-A", "-E", "-a", "-e"):
         if "-f" in words:
             return "firewall-mark services"
-        if "--sctp-service" in words:
-            return "SCTP services"
         if after.get("--tun-type") in ("gue", "gre"):
             return after["--tun-type"].upper() + " tunnels"
     if words and words[0] == "--start-daemon":

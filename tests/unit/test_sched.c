@@ -550,6 +550,30 @@ static void test_mh(void **state)
 	run_steps(BPVS_SCHED_MH, INT32_MAX, BPVS_V4, 4000);
 }
 
+/* A service between two of these has the table of one and the scheduler of the other. */
+static void test_other_table(void **state)
+{
+	static const __u32 scheds[] = { BPVS_SCHED_DH, BPVS_SCHED_SH, BPVS_SCHED_MH };
+	static struct world w;
+
+	(void)state;
+	for (int s = 0; s < 9; s++) {
+		world_begin(&w, scheds[s / 3], 9, BPVS_V4);
+		for (int key = 0; key < 3; key++) {
+			struct bpvs_dest_info info = dest_info(&w, key, 1);
+
+			assert_int_equal(bpvs_dest_add(w.in, &w.svc.key, &info), 0);
+		}
+		svc_of(&w)->sched = scheds[s % 3];
+		for (int i = 0; i < 2000; i++) {
+			struct bpvs_flow flow = rnd_flow(BPVS_V4);
+
+			assert_in_range(schedule(&w, &flow), 1, 3);
+		}
+		fake_free(w.in);
+	}
+}
+
 static void test_many(void **state)
 {
 	static const __u32 scheds[] = { BPVS_SCHED_DH, BPVS_SCHED_SH, BPVS_SCHED_MH };
@@ -602,13 +626,14 @@ static void test_long_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rr),   cmocka_unit_test(test_wrr),
-		cmocka_unit_test(test_lc),   cmocka_unit_test(test_wlc),
-		cmocka_unit_test(test_sed),  cmocka_unit_test(test_nq),
-		cmocka_unit_test(test_fo),   cmocka_unit_test(test_ovf),
-		cmocka_unit_test(test_none), cmocka_unit_test(test_dh),
-		cmocka_unit_test(test_sh),   cmocka_unit_test(test_mh),
-		cmocka_unit_test(test_many), cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_rr),	  cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),	  cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_sed),	  cmocka_unit_test(test_nq),
+		cmocka_unit_test(test_fo),	  cmocka_unit_test(test_ovf),
+		cmocka_unit_test(test_none),	  cmocka_unit_test(test_dh),
+		cmocka_unit_test(test_sh),	  cmocka_unit_test(test_mh),
+		cmocka_unit_test(test_many),	  cmocka_unit_test(test_other_table),
+		cmocka_unit_test(test_long_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
