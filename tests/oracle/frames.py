@@ -303,8 +303,8 @@ def describe(seen, idents=()):
     text.append(f"ttl {seen.ttl}")
     text += [f"tos {seen.tos:#x}"] if seen.tos else []
     text += ["df"] if seen.df else []
-    # The stack labels what it makes up itself at random: errors and resets.
-    if seen.label and not seen.is_error and "R" not in "".join(words[:1]):
+    # The stack labels what it makes up itself at random: ICMP and resets.
+    if seen.label and seen.proto != ICMP6 and "R" not in "".join(words[:1]):
         text.append(f"label {seen.label:#x}")
     text += [] if seen.head_ok else ["header sum bad"]
     total = checksum(seen)

@@ -393,9 +393,10 @@ class World:
         time.sleep(float(event.words[0]))
         return []
 
-    def settle(self):
-        """Wait until the kernel has summed its statistics up; BPVS waits for as long."""
-        time.sleep(max(0.0, self.last_packet + SUMMING - time.monotonic()))
+    def settle(self, rounds=1):
+        """Wait until the kernel has summed its statistics up; BPVS waits for as long, and for the
+        rates of new services needs two rounds."""
+        time.sleep(max(0.0, self.last_packet + rounds * SUMMING - time.monotonic()))
 
     def do_ipvsadm(self, event):
         if ZEROES.search(event.text):
@@ -425,7 +426,7 @@ class World:
                 result.append(("text", self.all_sysctls()))
                 continue
             if what in ("stats", "rate") and not (last and self.sums_at_once):
-                self.settle()
+                self.settle(2 if what == "rate" else 1)
             result += self.adm(["ipvsadm", *args])
         return result
 
@@ -565,9 +566,9 @@ class KernelWorld(World):
         self.make(text)
         self.begin()
 
-    def settle(self):
+    def settle(self, rounds=1):
         """A busy machine's timers are late, so look whether the sums are up to date."""
-        super().settle()
+        super().settle(rounds)
         for _ in range(0 if self.zeroed else 100):
             with open("/proc/net/ip_vs_stats_percpu", encoding="ascii") as table:
                 rows = [line.split() for line in table]
@@ -650,10 +651,10 @@ class BpvsWorld(World):
         if status:
             why = err.strip().rpartition(": ")[2]
             return "error: " + {"no such knob": os.strerror(2)}.get(why, why)
-        return out.strip().removeprefix("net.ipv4.vs.")
+        return " ".join(out.split()).removeprefix("net.ipv4.vs.")
 
     def all_sysctls(self):
-        lines = self.bpvs("sysctl").replace("net.ipv4.vs.", "").splitlines()
+        lines = self.bpvs("sysctl").replace("net.ipv4.vs.", "").replace("\t", " ").splitlines()
         return "\n".join(sorted(l for l in lines if l.split(" = ")[0] not in OF_THE_MACHINE))
 
 
