@@ -620,7 +620,10 @@ class Generator:
             self.ipvsadm(self.rng.choice(LISTINGS))
 
     def do_zero(self):
+        """The kernel's sums are two seconds old at most: what it has not summed up, -Z does not zero."""
         svc = self.service()
+        if self.flows:
+            self.say("look stats")
         words = self.rng.choice(["-Z", "--zero"])
         if svc and self.chance(60):
             words += " " + svc.name()
