@@ -22,12 +22,16 @@ struct {
 } bpvs_buckets SEC(".maps");
 #endif
 
-static __always_inline __u32 bucket_read(__u32 unit, __u32 bucket)
+static __always_inline __u32 bucket_read(__u64 table, __u32 bucket)
 {
-	__u32 chunk, at;
+	__u32 unit = (__u32)table, len = (__u32)(table >> 32), chunk, at;
 	struct bpvs_bucket_unit *u;
 	void *units;
 
+	if (!len)
+		return 0;
+	if (bucket >= len)
+		bucket %= BPVS_BUCKETS;
 	unit += bucket / BPVS_UNIT;
 	chunk = unit / BPVS_CHUNK;
 	at = unit % BPVS_CHUNK;
@@ -38,9 +42,9 @@ static __always_inline __u32 bucket_read(__u32 unit, __u32 bucket)
 	return u ? READ_ONCE(u->dest[bucket % BPVS_UNIT]) : 0;
 }
 
-__attribute__((noinline)) int bpvs_bucket(__u32 unit, __u32 bucket)
+__attribute__((noinline)) int bpvs_bucket(__u64 table, __u32 bucket)
 {
-	__u32 id = bucket_read(unit, bucket);
+	__u32 id = bucket_read(table, bucket);
 	struct bpvs_dest *d = dest_get(id);
 
 	if (!id || !d)

@@ -8,18 +8,6 @@
 #include "sched.h"
 #include <bpvs/hash.h>
 
-/*
- * The table, if it is one of so many buckets. Another length is that of the scheduler which the
- * service is being edited to or from.
- */
-static __always_inline bool buckets_get(const struct bpvs_svc *svc, __u32 num, __u32 *ret_unit)
-{
-	__u64 word = READ_ONCE(svc->buckets);
-
-	*ret_unit = (__u32)word;
-	return (__u32)(word >> 32) == num;
-}
-
 /* An address as IPVS hashes it: one word, in host order. */
 static __always_inline __u32 addr_fold(const struct bpvs_addr *a, __u8 af)
 {
@@ -39,7 +27,10 @@ static __always_inline __u32 source_fold(const struct bpvs_flow *f, __u32 sched_
 #define BUCKET_CLOSED (-1)
 
 /*
- * The destination in a bucket of the table that begins at `unit`; 0: none, the table is empty;
- * BUCKET_CLOSED: one that takes no new connections. A global function, for the walks' sake.
+ * The destination in a bucket of a table (svc->buckets); 0: none, the table is empty;
+ * BUCKET_CLOSED: one that takes no new connections. The table may be that of the scheduler which
+ * the service is being edited to or from, or was when a tool was killed: then it serves as it is.
+ *
+ * A global function, for the walks' sake.
  */
-int bpvs_bucket(__u32 unit, __u32 bucket);
+int bpvs_bucket(__u64 table, __u32 bucket);

@@ -8,11 +8,11 @@
 
 __attribute__((noinline)) int bpvs_sched_dh(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	__u32 unit;
 	int id;
 
-	if (!svc || !flow || !buckets_get(svc, BPVS_BUCKETS, &unit))
+	if (!svc || !flow)
 		return 0;
-	id = bpvs_bucket(unit, bpvs_hash_bucket(addr_fold(&flow->daddr, flow->af)));
+	id = bpvs_bucket(READ_ONCE(svc->buckets),
+			 bpvs_hash_bucket(addr_fold(&flow->daddr, flow->af)));
 	return id > 0 ? id : 0;
 }

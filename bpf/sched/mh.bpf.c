@@ -13,29 +13,27 @@
 #define PIECES (BPVS_BUCKETS_MH / PIECE + 1)
 
 struct mh_walk {
-	__u32 unit;
+	__u64 table;
 	__u32 value; /* what is hashed, but for the offset */
 	__u32 offset;
 	__u32 left;
 	int id;
 };
 
-/* The bucket that a value hashes to. Apart, as the hash is long and the walk would repeat it. */
-__attribute__((noinline)) int bpvs_mh_bucket(__u32 unit, __u32 value)
-{
-	return bpvs_bucket(unit, bpvs_hash_slot(value));
-}
-
-/* A piece at a time is a function of its own, for the verifier. 0: the walk is over. */
+/*
+ * A piece at a time is a function of its own, for the verifier. The offset lives in memory, of
+ * which it remembers nothing: it would follow each round on which the offset may begin anew. 0: the
+ * walk is over.
+ */
 __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 {
-	__u32 i, offset;
+	__u32 i;
 
 	if (!w)
 		return 0;
-	offset = w->offset;
 	for (i = 0; i < PIECE; i++) {
-		int id = bpvs_mh_bucket(w->unit, w->value + offset);
+		__u32 offset = READ_ONCE(w->offset);
+		int id = bpvs_bucket(w->table, bpvs_hash_slot(w->value + offset));
 
 		if (id != BUCKET_CLOSED) {
 			w->id = id;
@@ -43,17 +41,16 @@ __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 		}
 		if (--w->left == 0)
 			return 0;
-		offset = offset + 1 < BPVS_BUCKETS_MH ? offset + 1 : 0;
+		WRITE_ONCE(w->offset, offset + 1 < BPVS_BUCKETS_MH ? offset + 1 : 0);
 	}
-	w->offset = offset;
 	return 1;
 }
 
 /* IPVS begins with the offset that is the number of the client's own slot. */
-static __always_inline int mh_fallback(__u32 unit, __u32 value, __u32 slot)
+static __always_inline int mh_fallback(__u64 table, __u32 value, __u32 slot)
 {
 	struct mh_walk w = {
-		.unit = unit,
+		.table = table,
 		.value = value,
 		.offset = slot,
 		.left = BPVS_BUCKETS_MH,
@@ -68,16 +65,18 @@ static __always_inline int mh_fallback(__u32 unit, __u32 value, __u32 slot)
 
 __attribute__((noinline)) int bpvs_sched_mh(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	__u32 unit, value, slot, flags;
+	__u32 value, slot, flags;
+	__u64 table;
 	int id;
 
-	if (!svc || !flow || !buckets_get(svc, BPVS_BUCKETS_MH, &unit))
+	if (!svc || !flow)
 		return 0;
+	table = READ_ONCE(svc->buckets);
 	flags = READ_ONCE(svc->sched_flags);
 	value = source_fold(flow, flags);
 	slot = bpvs_hash_slot(value);
-	id = bpvs_bucket(unit, slot);
+	id = bpvs_bucket(table, slot);
 	if (id == BUCKET_CLOSED)
-		id = flags & BPVS_SCHED_FALLBACK ? mh_fallback(unit, value, slot) : 0;
+		id = flags & BPVS_SCHED_FALLBACK ? mh_fallback(table, value, slot) : 0;
 	return id;
 }

@@ -9,13 +9,13 @@
  */
 #include "buckets.h"
 
-static __always_inline int sh_fallback(__u32 unit, __u32 home)
+static __always_inline int sh_fallback(__u64 table, __u32 home)
 {
 	__u32 i;
 
 	for (i = 0; i < BPVS_BUCKETS; i++) {
 		__u32 offset = (i + home) % BPVS_BUCKETS;
-		int id = bpvs_bucket(unit, (offset + home) % BPVS_BUCKETS);
+		int id = bpvs_bucket(table, (offset + home) % BPVS_BUCKETS);
 
 		if (id != BUCKET_CLOSED)
 			return id;
@@ -25,15 +25,17 @@ static __always_inline int sh_fallback(__u32 unit, __u32 home)
 
 __attribute__((noinline)) int bpvs_sched_sh(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	__u32 unit, home, flags;
+	__u32 home, flags;
+	__u64 table;
 	int id;
 
-	if (!svc || !flow || !buckets_get(svc, BPVS_BUCKETS, &unit))
+	if (!svc || !flow)
 		return 0;
+	table = READ_ONCE(svc->buckets);
 	flags = READ_ONCE(svc->sched_flags);
 	home = bpvs_hash_bucket(source_fold(flow, flags));
-	id = bpvs_bucket(unit, home);
+	id = bpvs_bucket(table, home);
 	if (id == BUCKET_CLOSED)
-		id = flags & BPVS_SCHED_FALLBACK ? sh_fallback(unit, home) : 0;
+		id = flags & BPVS_SCHED_FALLBACK ? sh_fallback(table, home) : 0;
 	return id;
 }

@@ -187,6 +187,9 @@ def restore_lines(first, services, dests):
     return "\n".join(lines) + "\n"
 
 
+SCHEDULERS = "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos none".split()
+
+
 def random_edit(rng, world):
     """ipvsadm's arguments, and its input."""
     vip, (rip1, rip2) = at(VIP[4], 80), (at(world.rip(r, 4), 80) for r in ("rs1", "rs2"))
@@ -196,9 +199,9 @@ def random_edit(rng, world):
         # the service that is in use, in ways that take no server from it
         (["-e", "-t", vip, "-r", rng.choice([rip1, rip2]), "-m", "-w", str(rng.randrange(1, 9))],),
         (["-e", "-t", vip6, "-r", rip6, "-m", "-w", str(rng.randrange(1, 9))],),
-        (["-E", "-t", vip, "-s", rng.choice(["rr", "wrr", "lc", "wlc"])],),
+        (["-E", "-t", vip, "-s", rng.choice(SCHEDULERS)],),
         # others
-        (["-A", "-t", other(n), "-s", rng.choice(["rr", "wlc"])],),
+        (["-A", "-t", other(n), "-s", rng.choice(SCHEDULERS)],),
         (["-a", "-t", other(n), "-r", f"10.98.0.{rng.randrange(1, 9)}:80", "-m"],),
         (["-d", "-t", other(n), "-r", f"10.98.0.{rng.randrange(1, 9)}:80"],),
         (["-D", "-t", other(n)],),
@@ -222,7 +225,7 @@ def table(text):
             assert all(int(n) >= 0 for n in words[3:]), line
             found[service].append((words[1], words[2], *map(int, words[3:])))
         else:
-            assert words[0] in ("TCP", "UDP") and words[2] in ("rr", "wrr", "lc", "wlc"), line
+            assert words[0] in ("TCP", "UDP") and words[2] in SCHEDULERS, line
             service = words[1]
             assert service not in found, line
             found[service] = []
