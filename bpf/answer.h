@@ -7,7 +7,7 @@ static int answer_no_dest(struct conn_scratch *x);
 
 /* `why` is TTL, TOO_BIG (mtu says to what) or FRAG_DROP; `from` is the answer's source. */
 static int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
-			  const struct bpvs_addr *from, __u32 mtu);
+			  const struct bpvs_addr *from, __u32 mtu, __u32 counts);
 
 /* ICMP: translate or pass on errors about connections, leave the rest. */
 static int icmp_related(pkt_t *pkt, struct bpvs_flow *f);

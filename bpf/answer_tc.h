@@ -148,6 +148,21 @@ static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f,
 	return (int)bpf_redirect(ctx->ifindex, 0);
 }
 
+/*
+ * IPVS sees the errors that its host sends, too, and counts them as packets of the connection, but
+ * for NAT, where it looks for the real server's address in what they quote.
+ */
+static __always_inline void answer_count(const struct conn_scratch *x)
+{
+	bool v6 = x->flow.af == BPVS_V6;
+	__u32 most = v6 ? QUOTE_V6 : QUOTE_V4, len = x->flow.len < most ? x->flow.len : most;
+	struct bpvs_dest *d = x->counts ? dest_get(x->counts) : NULL;
+
+	len += sizeof(struct icmp_header) + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	if (d)
+		account(d, x->counts, len, true);
+}
+
 /* Send x->answer about x->flow. */
 static __always_inline int answer_send(ctx_t *ctx, struct conn_scratch *x)
 {
@@ -157,7 +172,10 @@ static __always_inline int answer_send(ctx_t *ctx, struct conn_scratch *x)
 	if ((x->flow.flags & FLOW_FRAG_LATER) || !icmp_allowed())
 		return BPVS_ICMP_LIMIT;
 	act = icmp_answer(ctx, &x->flow, &x->answer);
-	return act < 0 ? BPVS_WRITE : act << 16 | x->why;
+	if (act < 0)
+		return BPVS_WRITE;
+	answer_count(x);
+	return act << 16 | x->why;
 }
 
 static __always_inline int answer_no_dest(struct conn_scratch *x)
@@ -169,11 +187,12 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 	x->answer.code = v4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH;
 	x->answer.mtu = 0;
 	x->why = BPVS_NO_DEST;
+	x->counts = 0;
 	return LATER_ANSWER;
 }
 
 static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
-					  const struct bpvs_addr *from, __u32 mtu)
+					  const struct bpvs_addr *from, __u32 mtu, __u32 counts)
 {
 	struct conn_scratch *x = conn_scratch();
 	bool v4 = f->af == BPVS_V4;
@@ -182,6 +201,7 @@ static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_v
 		return why;
 	pkt_keep_flow(x, f);
 	x->why = why;
+	x->counts = counts;
 	x->answer.from = *from;
 	x->answer.code = 0;
 	x->answer.mtu = 0;

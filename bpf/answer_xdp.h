@@ -12,9 +12,9 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 }
 
 static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
-					  const struct bpvs_addr *from, __u32 mtu)
+					  const struct bpvs_addr *from, __u32 mtu, __u32 counts)
 {
-	(void)f, (void)why, (void)from, (void)mtu;
+	(void)f, (void)why, (void)from, (void)mtu, (void)counts;
 	return BPVS_UP_ANSWER;
 }
 

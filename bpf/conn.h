@@ -94,7 +94,8 @@ struct conn_scratch {
 	struct bpf_fib_lookup fib;
 	int act; /* the hook's code, from stages that send */
 	struct icmp_answer answer;
-	__u32 why; /* the verdict that the answer stands for */
+	__u32 why;    /* the verdict that the answer stands for */
+	__u32 counts; /* the destination whose packet out it counts as; 0 = none's */
 	struct call_id call;
 };
 

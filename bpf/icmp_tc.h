@@ -204,8 +204,6 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 
 	if (!d)
 		return BPVS_BUG_MAP;
-	if (!(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
-		return BPVS_DEST_GONE;
 	if (fwd == BPVS_FWD_LOCAL)
 		return BPVS_LOCAL;
 	if (f->ttl <= 1)
@@ -215,7 +213,9 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 	v = hop_get(pkt, &d->nh, &q, now, &hop);
 	if (v != BPVS_GO_ON)
 		return v;
-	account(d, hit->dest, f->len, false);
+	/* A removed one is told as well, as by IPVS. */
+	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
+		account(d, hit->dest, f->len, false);
 	if (fwd == BPVS_FWD_MASQ)
 		v = icmp_nat(pkt->ctx, f, in, hit, false);
 	else if (fwd == BPVS_FWD_TUNNEL)

@@ -35,13 +35,20 @@ static int row_cmp(const void *x, const void *y)
 	       word_cmp(ntohs(a->port), ntohs(b->port));
 }
 
+/* An address of either family begins with this. */
+static uint32_t first_word(const struct bpvs_dest_info *d)
+{
+	return ntohl(d->addr.w[d->af == BPVS_V6 ? 0 : 3]);
+}
+
+/* The families of tunnels' ends may be mixed; they are not told apart. */
 static int dest_cmp(const void *x, const void *y)
 {
 	const struct bpvs_dest_info *a = x, *b = y;
+	bool v6 = a->af == BPVS_V6 && b->af == BPVS_V6;
 
-	return word_cmp(a->af, b->af) ?:
-	       addr_cmp(&a->addr, &b->addr) ?:
-	       word_cmp(ntohs(a->port), ntohs(b->port));
+	return (v6 ? addr_cmp(&a->addr, &b->addr) : word_cmp(first_word(a), first_word(b)))
+		       ?: word_cmp(ntohs(a->port), ntohs(b->port));
 }
 
 static int row_add(const struct bpvs_svc_info *svc, void *arg)

@@ -112,8 +112,10 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 		return BPVS_LOCAL;
 	if (v != BPVS_GO_ON)
 		return v;
+	if (no == BPVS_TOO_BIG)
+		ttl_down(pkt); /* it is quoted as IPVS would have sent it */
 	if (no != BPVS_GO_ON)
-		return answer_refused(f, no, &f->daddr, mtu);
+		return answer_refused(f, no, &f->daddr, mtu, fwd == BPVS_FWD_MASQ ? 0 : hit->dest);
 	return pkt_emit(pkt, f, hit, d, &hop, false);
 }
 
@@ -140,6 +142,6 @@ static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f, const struc
 	if (v != BPVS_GO_ON)
 		return v;
 	if (no != BPVS_GO_ON)
-		return answer_refused(f, no, &hit->to, hop.mtu);
+		return answer_refused(f, no, &hit->to, hop.mtu, 0);
 	return pkt_emit(pkt, f, hit, d, &hop, true);
 }

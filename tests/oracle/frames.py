@@ -127,7 +127,8 @@ class Packet:
         body = b""
         for name in self.chunks:
             part = bytes(CHUNK_BODY.get(name, 0))
-            body += struct.pack("!BBH", CHUNKS[name], 3 if name == "DATA" else 0, 4 + len(part)) + part
+            flags = 3 if name == "DATA" else 0  # first and last fragment
+            body += struct.pack("!BBH", CHUNKS[name], flags, 4 + len(part)) + part
         head = ports + struct.pack("!I", 0x1234)
         crc = crc32c(head + bytes(4) + body)
         if self.badsum:
@@ -302,7 +303,8 @@ def describe(seen, idents=()):
     text.append(f"ttl {seen.ttl}")
     text += [f"tos {seen.tos:#x}"] if seen.tos else []
     text += ["df"] if seen.df else []
-    if seen.label and not seen.is_error and "R" not in "".join(words[:1]):  # those the stack makes up itself
+    # The stack labels what it makes up itself at random: ICMP and resets.
+    if seen.label and seen.proto != ICMP6 and "R" not in "".join(words[:1]):
         text.append(f"label {seen.label:#x}")
     text += [] if seen.head_ok else ["header sum bad"]
     total = checksum(seen)

@@ -73,6 +73,8 @@ DEFENCES = {"drop_entry", "drop_packet", "secure_tcp", "am_droprate", "amemthres
 TELLING = """cache_bypass conn_reuse_mode expire_nodest_conn expire_quiescent_template nat_icmp_send pmtu_disc
 schedule_icmp sloppy_sctp sloppy_tcp conn_reuse_mode expire_nodest_conn""".split()
 
+PACKETS = ("udp", "tcp", "syn", "open", "send", "recv", "shut", "sshut", "close", "rst", "srst", "sctp", "icmp", "frag")
+
 # What is refused, or said otherwise, by every version of the command. {v}: a virtual end, {r}: a server.
 NONSENSE = """
 -A -t {v}:80 -s nosuch
@@ -199,6 +201,7 @@ class Generator:
         self.lines, self.services, self.flows, self.marks = [], [], [], []
         self.releases = set()
         self.patience = 1000
+        self.unsummed = False  # packets that the kernel may not have summed up
         self.families = rng.choices([(False,), (True,), (False, True)], [6, 3, 1])[0]
         self.weights = {**COMMON, **THEMES[theme][1]}
         self.kinds = {"tcp": "t", "sctp": "s", "ops": "u", "fwmark": "f", "drop_entry": "tu",
@@ -211,10 +214,20 @@ class Generator:
 
     def say(self, line):
         self.lines.append(line)
+        verb = line.split(" ", 1)[0]
+        if verb == "look" and ("stats" in line or "rate" in line):
+            self.unsummed = False
+        elif verb.startswith(PACKETS):
+            self.unsummed = True
         if line.startswith(("ipvsadm", "look", "sysctl", "mark", "unmark")):
             self.patience -= 1
         elif line.startswith("wait"):
             self.patience -= 2 * float(line.split()[1])
+
+    def settle(self):
+        """The kernel sums statistics up every two seconds; what is not summed up is not zeroed, by -Z or with a service."""
+        if self.unsummed:
+            self.say("look stats")
 
     def brief(self, commands):
         """A state that lasts some seconds: no more than that many commands from here on."""
@@ -309,9 +322,12 @@ class Generator:
     def do_del_svc(self):
         svc = self.service()
         if svc:
+            back = self.chance(60)
+            if back:
+                self.settle()
             self.ipvsadm(f"{self.rng.choice(['-D', '--delete-service'])} {svc.name()}")
             self.services.remove(svc)
-            if self.chance(60):  # and back
+            if back:
                 self.do_follow()
                 self.ipvsadm(f"-A {svc.name()}{self.service_words(svc)}")
                 back, svc.gone, svc.dests = list(svc.dests), svc.gone + list(svc.dests), {}
@@ -321,6 +337,7 @@ class Generator:
                         self.put_dest(svc, dest)
 
     def do_clear(self):
+        self.settle()
         self.ipvsadm(self.rng.choice(["-C", "--clear"]))
         self.services = []
         if self.chance(70):
@@ -621,6 +638,7 @@ class Generator:
 
     def do_zero(self):
         svc = self.service()
+        self.settle()
         words = self.rng.choice(["-Z", "--zero"])
         if svc and self.chance(60):
             words += " " + svc.name()

@@ -24,7 +24,7 @@ class Task:
 class Judgement:
     """A scenario's way from its first run to its verdict."""
 
-    thorough = 10  # differences to reduce and to see in a new instance; of more, the start says enough
+    thorough = 10  # differences to reduce and to see in a new instance; more would only take time
 
     def __init__(self, text):
         (self.scenario,) = scenario.parse(text)

@@ -117,8 +117,8 @@ class Host:
 class Stored:
     """The kernel's answers from before, and a machine for those that are not there.
 
-    Stored by scenario, kernel and runner. A run that is to be in a new instance, as one is that looks
-    again at a difference, is always made.
+    Stored by scenario, kernel and runner. A run that is to be in a new instance, to look once more at
+    a difference, is always made.
     """
 
     def __init__(self, machine, release, directory):

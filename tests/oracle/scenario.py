@@ -19,7 +19,8 @@ PACKET_EVENTS = {
     "distribution",
 }
 OTHER_EVENTS = {
-    "ipvsadm", "ipvsadm-restore", "sysctl", "wait", "look", "mark", "mark-iptables", "unmark", "mtu",
+    "ipvsadm", "ipvsadm-restore", "sysctl", "wait", "look", "mark", "mark-iptables", "unmark",
+    "mtu",
 }
 LOOKS = {
     "list": ["-L", "-n"],

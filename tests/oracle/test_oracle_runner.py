@@ -73,8 +73,10 @@ def test_ranges_go_with_the_virtual_end_fastest():
         (5, "10.8.0.1"), (5, "10.8.0.2"), (6, "10.8.0.1"), (6, "10.8.0.2")]
 
 
-@pytest.mark.parametrize("event", ["udp c1:1 v1:53 len 7", "tcp C1:1 V1:80 SAP len 3", "ping c1 v1",
-                                   "sctp c1:1 v1:80 COOKIE_ECHO,DATA", "udp C1:1 V1:53", "ping C1 V1"])
+@pytest.mark.parametrize("event", [
+    "udp c1:1 v1:53 len 7", "tcp C1:1 V1:80 SAP len 3", "ping c1 v1", "udp C1:1 V1:53",
+    "sctp c1:1 v1:80 COOKIE_ECHO,DATA", "ping C1 V1",
+])
 def test_frames_read_as_they_were_built(event):
     plan = packets.plan(scenario.Event(event))
     ((client, virtual),), step = plan.flows, plan.steps[0]
@@ -158,7 +160,7 @@ EVENTS = "== planted: a difference\nwait 0\nipvsadm -L\nudp c1:1 v1:53\nwait 0\n
 
 
 class Engines:
-    """Both engines' answers without engines: BPVS sends the packet elsewhere, if `wrong` says so."""
+    """Answers without engines: BPVS sends the packet elsewhere, if `wrong` says so."""
 
     def __init__(self, wrong):
         self.wrong = wrong

@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -61,6 +62,8 @@ EVENT_TIMEOUT = 120
 NAMES = re.compile(r"(?<![\w.])([cvrCVR])(\d+)(?:\.\.\1(\d+))?(?![\w.])")
 ALWAYS = {"c99", "C99", "o", "O"}
 SMALL = "--conns 16k --services 256 --dests 4k".split()  # each call maps what there is room for
+# What takes the sums as they are for a zero point, at once or when the service is made again.
+ZEROES = re.compile(r" (-[ZDC]\b|--zero|--delete-service|--clear)")
 SYSCTLS = "/proc/sys/net/ipv4/vs"
 OF_THE_MACHINE = ("sync_qlen_max", "est_cpulist", "est_nice", "debug_level", "lblc_expiration",
                   "lblcr_expiration")
@@ -197,6 +200,7 @@ class World:
         self.last_packet = 0.0
         self.start = time.monotonic()
         self.clock = []  # when each event ended
+        self.zeroed = False
 
     def make(self, text):
         """A new namespace, which this process enters; the one before ends with its links."""
@@ -389,9 +393,15 @@ class World:
         time.sleep(float(event.words[0]))
         return []
 
-    def do_ipvsadm(self, event):
-        import shlex
+    def settle(self, rounds=1):
+        """Wait until the kernel has summed its statistics up; BPVS waits for as long, and for the
+        rates of new services needs two rounds."""
+        time.sleep(max(0.0, self.last_packet + rounds * SUMMING - time.monotonic()))
 
+    def do_ipvsadm(self, event):
+        if ZEROES.search(event.text):
+            self.settle()
+            self.zeroed = True
         argv = ["ipvsadm", *shlex.split(scenario.expand(event.text))[1:]]
         return self.adm(argv, scenario.expand(event.stdin or ""))
 
@@ -416,7 +426,7 @@ class World:
                 result.append(("text", self.all_sysctls()))
                 continue
             if what in ("stats", "rate") and not (last and self.sums_at_once):
-                time.sleep(max(0.0, self.last_packet + SUMMING - time.monotonic()))
+                self.settle(2 if what == "rate" else 1)
             result += self.adm(["ipvsadm", *args])
         return result
 
@@ -556,6 +566,17 @@ class KernelWorld(World):
         self.make(text)
         self.begin()
 
+    def settle(self, rounds=1):
+        """A busy machine's timers are late, so look whether the sums are up to date."""
+        super().settle(rounds)
+        for _ in range(0 if self.zeroed else 100):
+            with open("/proc/net/ip_vs_stats_percpu", encoding="ascii") as table:
+                rows = [line.split() for line in table]
+            packets = {row[0]: int(row[2], 16) for row in rows if len(row) == 6 and row[0] != "CPU"}
+            if packets.pop("~", 0) == sum(packets.values()):
+                return
+            time.sleep(0.1)
+
     def end(self):
         """The namespace goes with the process."""
 
@@ -579,7 +600,7 @@ class KernelWorld(World):
 
 
 class BpvsWorld(World):
-    """BPVS. Bringing it up takes most of ten seconds in the guest, so it stays for many scenarios."""
+    """BPVS. To bring it up takes ten seconds in the guest, so it stays for many scenarios."""
 
     name = "bpvs"
     sums_at_once = True
@@ -630,10 +651,10 @@ class BpvsWorld(World):
         if status:
             why = err.strip().rpartition(": ")[2]
             return "error: " + {"no such knob": os.strerror(2)}.get(why, why)
-        return out.strip().removeprefix("net.ipv4.vs.")
+        return " ".join(out.split()).removeprefix("net.ipv4.vs.")
 
     def all_sysctls(self):
-        lines = self.bpvs("sysctl").replace("net.ipv4.vs.", "").splitlines()
+        lines = self.bpvs("sysctl").replace("net.ipv4.vs.", "").replace("\t", " ").splitlines()
         return "\n".join(sorted(l for l in lines if l.split(" = ")[0] not in OF_THE_MACHINE))
 
 

@@ -562,11 +562,17 @@ TOO_BIG = ((3, 4), (2, 0))
 @pytest.mark.parametrize("vport", [NAT, DR, TUN])
 @pytest.mark.parametrize("ttl", [1, 0])
 def test_ttl_used_up(prog, port, fam, proto, vport, ttl):
+    """The error counts as a packet out, as IPVS sees it, but for NAT."""
     given = request(fam, proto, port, vport, ttl=ttl)
     assert handed_up(prog, given) == {"up-answer": 1}
+    before = prog.stats()
     with prog.counting() as grown:
         is_error(prog.tc(given), fam, given, TIME_EXCEEDED)
     assert grown == {"ttl-exceeded": 1}
+    after = prog.stats()
+    length = len(bytes(given)) - 14 + (28 if fam is V4 else 48)
+    assert after["outpkts"] - before["outpkts"] == (vport != NAT)
+    assert after["outbytes"] - before["outbytes"] == (vport != NAT) * length
 
 
 @each_hook
@@ -602,6 +608,17 @@ NARROW = [
 ]
 
 
+def one_hop_on(given, fam):
+    """The packet with its hop limit one lower: IPVS quotes what is too large as it would go out."""
+    lower = Ether(bytes(given))
+    if fam is V4:
+        lower[IP].ttl -= 1
+        del lower[IP].chksum
+    else:
+        lower[IPv6].hlim -= 1
+    return Ether(bytes(lower))
+
+
 @each_family
 @pytest.mark.parametrize("vport,fits4,fits6", NARROW)
 def test_too_big(prog, port, fam, vport, fits4, fits6):
@@ -615,7 +632,7 @@ def test_too_big(prog, port, fam, vport, fits4, fits6):
     given = request(fam, "tcp", port, vport, flags="A", payload=b"x" * (fits - head + 1))
     assert handed_up(prog, given) == {"up-answer": 1}
     with prog.counting() as grown:
-        is_error(prog.tc(given), fam, given, TOO_BIG, mtu=fits)
+        is_error(prog.tc(given), fam, one_hop_on(given, fam), TOO_BIG, mtu=fits)
     assert grown == {"too-big": 1}
 
 
