@@ -187,4 +187,36 @@ __noinline int bpvs_drop_block(__u32 block, __u32 now)
 	return 0;
 }
 
+/* ---- conn_max ---- */
+
+struct conns_count {
+	__s64 num;
+};
+
+static long count_one(__u32 cpu, void *arg)
+{
+	struct conns_count *sum = arg;
+	__u32 at = cpu * BPVS_COUNTERS;
+	__u32 new = at + BPVS_EV_CONN_NEW, ended = at + BPVS_EV_CONN_ENDED;
+	__u64 *n = bpf_map_lookup_elem(&bpvs_counters, &new);
+	__u64 *e = bpf_map_lookup_elem(&bpvs_counters, &ended);
+
+	if (!n || !e)
+		return 1;
+	sum->num += (__s64)(READ_ONCE(*n) - READ_ONCE(*e));
+	return 0;
+}
+
+/*
+ * No single counter is kept, which all CPUs would write: the sums that the CPUs keep for themselves
+ * are added up. Of connections that several CPUs make in the same instant one may be too many.
+ */
+__noinline int bpvs_conns_count(void)
+{
+	struct conns_count sum = {};
+
+	bpf_loop(bpvs_ro.cpus, count_one, &sum, 0);
+	return sum.num > 0x7fffffff ? 0x7fffffff : sum.num < 0 ? 0 : (int)sum.num;
+}
+
 char _license[] SEC("license") __weak = "GPL";

@@ -22,7 +22,7 @@ struct bpvs_instance {
 	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
 	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
-	int fd_calls; /* HASH: slot of a template -> struct bpvs_call */
+	int fd_calls;			  /* HASH: slot of a template -> struct bpvs_call */
 	int fd_buckets;			  /* ARRAY_OF_MAPS: chunks of BPVS_CHUNK units */
 	struct bpvs_bucket_unit **chunks; /* those that were asked for; bucket.c's own */
 	int fd_xdp;
