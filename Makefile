@@ -40,10 +40,11 @@ KERNEL ?= 6.1
 SEED ?= 1
 oracle: all
 	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --only '$(ONLY)' \
-		$(if $(COUNT),--count $(COUNT))
+		$(if $(COUNT),--count $(COUNT)) $(if $(BPVS),--bpvs $(BPVS))
 
 oracle-long: all
-	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000)
+	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000) \
+		$(if $(BPVS),--bpvs $(BPVS))
 
 install: all
 	@ninja -C $(BUILD) install

@@ -169,6 +169,19 @@ static __always_inline __u32 word_state(__u64 word)
 	return (__u32)(word & BPVS_WORD_STATE_MASK) >> BPVS_WORD_STATE_SHIFT;
 }
 
+/* Whose packets move the state: the client's, the server's, the client's before any of those. */
+enum state_table { TABLE_IN, TABLE_OUT, TABLE_IN_ONLY };
+
+static __always_inline __u32 word_table(__u64 *word, bool reply)
+{
+	if (*word & BPVS_WORD_NOOUTPUT) {
+		if (!reply)
+			return TABLE_IN_ONLY;
+		*word &= ~BPVS_WORD_NOOUTPUT;
+	}
+	return reply ? TABLE_OUT : TABLE_IN;
+}
+
 static __always_inline bool word_expired(__u64 word, __u32 now)
 {
 	return (__s32)(now - (__u32)(word >> BPVS_WORD_EXPIRY_SHIFT)) >= 0;

@@ -12,10 +12,14 @@
 #define FLOW_GSO	0x10 /* to be cut into segments later: no MTU applies */
 
 /* Bits of TCP's flag byte. */
-#define TH_FIN 0x01
-#define TH_SYN 0x02
-#define TH_RST 0x04
-#define TH_ACK 0x10
+#define TH_FIN	0x01
+#define TH_SYN	0x02
+#define TH_RST	0x04
+#define TH_ACK	0x10
+#define TH_MASK 0x1f /* with PSH, which says nothing */
+
+/* Stands for no flags at all, nor a chunk: what a packet without a transport header has. */
+#define FLOW_NOTHING 0xa0
 
 struct vlan_tag {
 	__be16 tci;
@@ -23,8 +27,9 @@ struct vlan_tag {
 };
 
 /* Where the transport headers have their checksum. */
-#define TCP_CSUM 16
-#define UDP_CSUM 6
+#define TCP_CSUM  16
+#define UDP_CSUM  6
+#define SCTP_CSUM 8
 
 struct bpvs_flow {
 	struct bpvs_addr saddr;
@@ -34,10 +39,10 @@ struct bpvs_flow {
 	__u8 proto;
 	__u8 af; /* enum bpvs_family */
 	__u8 flags;
-	__u8 tcp_flags;
-	__u16 l3;  /* offset of the network header */
-	__u16 l4;  /* offset of the transport header */
-	__u32 len; /* bytes from the network header on, as IPVS counts them */
+	__u8 tcp_flags; /* TCP's lower five; for SCTP what sctp.h makes of its chunks */
+	__u16 l3;	/* offset of the network header */
+	__u16 l4;	/* offset of the transport header */
+	__u32 len;	/* bytes from the network header on, as IPVS counts them */
 	__u32 frag_id;
 	__u32 mark; /* firewall mark; 0 where it is not known yet, in front of netfilter */
 	__u8 ttl;   /* or hop limit */

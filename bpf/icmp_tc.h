@@ -60,7 +60,7 @@ static __always_inline enum bpvs_verdict icmp_inner_ports(pkt_t *pkt, struct bpv
 {
 	__be16 *ports;
 
-	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_UDP)
+	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_UDP && in->proto != IPPROTO_SCTP)
 		return BPVS_ICMP_OTHER;
 	ports = pkt_at(pkt, in->l4, 4);
 	if (!ports)

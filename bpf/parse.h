@@ -3,6 +3,7 @@
 #pragma once
 
 #include "flow.h"
+#include "sctp.h"
 #include <linux/icmpv6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -45,6 +46,18 @@ struct frag_header {
 	__be16 off; /* 13 bits offset, 2 reserved, 1 more */
 	__be32 id;
 };
+
+/*
+ * The protocol, to branch on: a copy that the verifier does not know to be one, for it would follow
+ * each protocol to the walk's end.
+ */
+static __always_inline __u64 proto_of(const struct bpvs_flow *f)
+{
+	__u64 proto = f->proto;
+
+	asm volatile("%0 &= 255" : "+r"(proto));
+	return proto;
+}
 
 static __always_inline enum bpvs_verdict parse_link(pkt_t *pkt, struct bpvs_flow *f,
 						    __be16 *ret_proto)
@@ -137,6 +150,7 @@ static __always_inline enum bpvs_verdict parse_ext6(pkt_t *pkt, struct bpvs_flow
 static __always_inline enum bpvs_verdict parse_ip6(pkt_t *pkt, struct bpvs_flow *f)
 {
 	struct ipv6hdr *ip = pkt->net = pkt->data + f->l3;
+	__u64 proto;
 
 	if (pkt->net + sizeof(*ip) > pkt->end || ip->version != 6)
 		return BPVS_SHORT;
@@ -148,32 +162,76 @@ static __always_inline enum bpvs_verdict parse_ip6(pkt_t *pkt, struct bpvs_flow 
 	f->tos = (__u8)(ip->priority << 4 | ip->flow_lbl[0] >> 4);
 	f->l4 = f->l3 + sizeof(*ip);
 	f->flags |= FLOW_DF;
-	if (likely(f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP))
+	proto = proto_of(f);
+	if (likely(proto == IPPROTO_TCP || proto == IPPROTO_UDP))
 		return BPVS_GO_ON;
 	return parse_ext6(pkt, f);
 }
 
-/* Ports and flags; for anything but TCP and UDP the caller decides by f->proto. */
+/*
+ * The chunks at `at` as a flow's flags (sctp.h). Behind `end` stands what pads the frame, no chunk.
+ * Global, so that the verifier follows no flag through the walk.
+ */
+__noinline int HOOK(sctp_flags)(ctx_t *ctx, __u32 at, __u32 end)
+{
+	struct sctp_chunk c = {};
+	__u32 type;
+
+	if (at + sizeof(c) > end || PKT_LOAD(ctx, at, &c, sizeof(c)))
+		return FLOW_NOTHING;
+	type = c.type;
+	if (type == SCTP_COOKIE_ECHO || type == SCTP_COOKIE_ACK) {
+		at += (bpf_ntohs(c.len) + 3U) & ~3U;
+		if (bpf_ntohs(c.len) >= sizeof(c) && at + sizeof(c) <= end &&
+		    !PKT_LOAD(ctx, at, &c, sizeof(c)) && c.type == SCTP_ABORT)
+			type = SCTP_ABORT;
+	}
+	if (type > 15)
+		type = 0;
+	/* What clang knows of it now, the verifier does not always. */
+	asm volatile("" : "+r"(type));
+	return sctp_flags[type & 15];
+}
+
+static __always_inline enum bpvs_verdict parse_sctp(pkt_t *pkt, struct bpvs_flow *f)
+{
+	struct sctp_header *sh = pkt->trans;
+
+	if ((void *)(sh + 1) > pkt->end)
+		return BPVS_SHORT;
+	f->sport = sh->source;
+	f->dport = sh->dest;
+	f->tcp_flags = (__u8)HOOK(sctp_flags)(pkt->ctx, f->l4 + sizeof(*sh), f->l3 + f->len);
+	return BPVS_GO_ON;
+}
+
+/* Ports and flags; for anything but TCP, UDP and SCTP the caller decides by f->proto. */
 static __always_inline enum bpvs_verdict parse_l4(pkt_t *pkt, struct bpvs_flow *f)
 {
-	if (f->flags & FLOW_FRAG_LATER)
+	__u64 proto = proto_of(f);
+
+	if (f->flags & FLOW_FRAG_LATER) {
+		f->tcp_flags = FLOW_NOTHING;
 		return BPVS_GO_ON;
+	}
 	pkt->trans = pkt->data + (f->l4 & 0x3ff);
-	if (f->proto == IPPROTO_TCP) {
+	if (proto == IPPROTO_TCP) {
 		struct tcphdr *th = pkt->trans;
 
 		if (pkt->trans + sizeof(*th) > pkt->end)
 			return BPVS_SHORT;
 		f->sport = th->source;
 		f->dport = th->dest;
-		f->tcp_flags = ((__u8 *)th)[13];
-	} else if (f->proto == IPPROTO_UDP) {
+		f->tcp_flags = ((__u8 *)th)[13] & TH_MASK;
+	} else if (proto == IPPROTO_UDP) {
 		struct udphdr *uh = pkt->trans;
 
 		if (pkt->trans + sizeof(*uh) > pkt->end)
 			return BPVS_SHORT;
 		f->sport = uh->source;
 		f->dport = uh->dest;
+	} else if (proto == IPPROTO_SCTP) {
+		return parse_sctp(pkt, f);
 	} else {
 		return BPVS_PROTO;
 	}

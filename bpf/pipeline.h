@@ -49,14 +49,15 @@ static __always_inline bool family_off(const struct bpvs_flow *f)
 	return !(f->af == BPVS_V4 ? on4 : on6);
 }
 
-/* A SYN on a connection that is over starts a new one. */
+/* A SYN or INIT on a connection that is over starts a new one. */
 static __always_inline bool conn_reused(const struct conn_hit *hit, const struct bpvs_dest *d,
 					const struct bpvs_flow *f)
 {
 	__u32 mode = READ_ONCE(bpvs_cfg.conn_reuse_mode), state = word_state(hit->word);
 	struct bpvs_conn *c;
 
-	if (f->proto != IPPROTO_TCP || !(f->tcp_flags & TH_SYN))
+	/* UDP has no flags, and SCTP's INIT is given this one. */
+	if (likely(!(f->tcp_flags & TH_SYN)))
 		return false;
 	if (READ_ONCE(bpvs_cfg.expire_nodest_conn) && READ_ONCE(d->weight) <= 0)
 		return true;
@@ -66,6 +67,8 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 	c = conn_slot(hit->idx);
 	if (c && c->control)
 		return false;
+	if (f->proto != IPPROTO_TCP)
+		return state == BPVS_SCTP_CLOSED;
 	return state == BPVS_TCP_TIME_WAIT || state == BPVS_TCP_CLOSE ||
 	       (mode & 2 && state == BPVS_TCP_FIN_WAIT && hit->word & BPVS_WORD_NOOUTPUT);
 }

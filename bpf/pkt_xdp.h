@@ -16,6 +16,9 @@ typedef struct xdp_md ctx_t;
 /* The name of a global function, of which each hook has its own. */
 #define HOOK(name) bpvs_xdp_##name
 
+/* Copy what may lie far inside the packet; 0 = done. */
+#define PKT_LOAD bpf_xdp_load_bytes
+
 #include "pkt.h"
 
 /* Does this hook finish every packet? XDP leaves what is rare or needs the stack to TC. */
@@ -96,6 +99,13 @@ static __always_inline enum bpvs_verdict pkt_udp_csum(pkt_t *pkt, const struct b
 {
 	(void)pkt, (void)f, (void)src, (void)dst;
 	return BPVS_UP_CSUM;
+}
+
+/* SCTP whose checksum is 0: TC knows whether a device is still to make it. */
+static __always_inline bool pkt_sctp_pending(pkt_t *pkt, const struct bpvs_flow *f)
+{
+	(void)pkt, (void)f;
+	return true;
 }
 
 /*

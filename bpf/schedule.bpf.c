@@ -2,6 +2,7 @@
 /* From a flow without a connection to one with: service, scheduler, insertion. */
 #include "defence.h"
 #include "schedule.h"
+#include "sctp.h"
 #include "sched/sched.h"
 
 /* A connection lives this long, s, until its first state is set. */
@@ -73,11 +74,15 @@ static __always_inline bool may_start(const struct bpvs_flow *f)
 {
 	if (f->flags & FLOW_FRAG_LATER)
 		return false;
-	if (f->proto != IPPROTO_TCP)
+	if (f->proto == IPPROTO_UDP)
 		return true;
-	if (f->tcp_flags & TH_RST)
+	/* So INIT and ABORT are marked, too. What has no chunk may do nothing. */
+	if (f->tcp_flags & TH_RST || f->tcp_flags == FLOW_NOTHING)
 		return false;
-	return (f->tcp_flags & TH_SYN) || READ_ONCE(bpvs_cfg.sloppy_tcp);
+	if (f->tcp_flags & TH_SYN)
+		return true;
+	return f->proto == IPPROTO_TCP ? READ_ONCE(bpvs_cfg.sloppy_tcp)
+				       : READ_ONCE(bpvs_cfg.sloppy_sctp);
 }
 
 /*
@@ -126,7 +131,7 @@ __noinline int bpvs_choose_stateless(struct bpvs_svc *svc, const struct bpvs_flo
 	if (!svc || !f)
 		return 0;
 	s.l = sched_list(svc);
-	if (!s.l.len)
+	if (!s.l.len || READ_ONCE(svc->sched) == BPVS_SCHED_NONE)
 		return 0;
 	client = f->saddr;
 	port = f->sport;
@@ -424,7 +429,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	start = may_start(f);
 	if (!svc)
 		return BPVS_NO_SERVICE;
-	if (!start && !(full && f->proto == IPPROTO_TCP && !(f->flags & FLOW_FRAG_LATER)))
+	if (!start && !(full && f->proto != IPPROTO_UDP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
 	v = svc_takes(svc, f);
 	if (v == BPVS_GO_ON)

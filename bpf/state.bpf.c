@@ -17,7 +17,7 @@ __noinline int bpvs_conn_move(__u32 idx, __u64 word, struct move *m, __u32 now)
 	control = READ_ONCE(c->control);
 	barrier();
 	for (tries = 0; tries < 4; tries++) {
-		next = word_next(word, *m, now);
+		next = word_next_any(word, *m, now);
 		if (word_settled(word, next))
 			return 0;
 		seen = cas64(&c->word, word, next);

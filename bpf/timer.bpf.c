@@ -303,13 +303,17 @@ static __always_inline void estimates(__u64 now_ns)
 	bpvs_cfg.est_start = since < 2 * EST_NS ? bpvs_cfg.est_start + EST_NS : now_ns;
 }
 
-/* Times are compared within half of the clock's range: one that has passed is carried along. */
+/*
+ * Times are compared within half of the clock's range: one that has passed is carried along. Well
+ * behind, for a packet that another CPU looks at has read the clock a moment ago, and to that one
+ * the table must not look full.
+ */
 static __always_inline void full_until_carry(__u32 now)
 {
-	__u32 until = READ_ONCE(bpvs_cfg.full_until);
+	__u32 until = READ_ONCE(bpvs_cfg.full_until), hz = bpvs_ro.clock_hz;
 
-	if ((__s32)(until - now) < 0)
-		cas32(&bpvs_cfg.full_until, until, now);
+	if ((__s32)(until - now) < -2 * (__s32)hz)
+		cas32(&bpvs_cfg.full_until, until, now - hz);
 }
 
 static int tick(void *map, __u32 *key, struct bpvs_timer *t)
@@ -349,7 +353,7 @@ int bpvs_start(struct __sk_buff *skb)
 	err = bpf_timer_init(&t->timer, &bpvs_timer, CLOCK_MONOTONIC);
 	if (err)
 		return 2;
-	bpvs_cfg.full_until = clock_now();
+	bpvs_cfg.full_until = clock_now() - bpvs_ro.clock_hz;
 	bpvs_cfg.est_start = bpf_ktime_get_ns();
 	if (bpf_timer_set_callback(&t->timer, tick) || bpf_timer_start(&t->timer, TICK_NS, 0))
 		return 3;

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* --add-server, --edit-server, --delete-server. */
-#include <netinet/in.h>
 #include "commands.h"
 
 static const char *server_lacks(const struct args *a)
 {
 	if (a->svc.key.fwmark)
 		return "firewall-mark services (-f) are";
-	if (a->svc.key.proto == IPPROTO_SCTP)
-		return "SCTP services (--sctp-service) are";
 	if (a->dest.fwd == BPVS_FWD_TUNNEL && a->tunnel == TUNNEL_GUE)
 		return "GUE tunnels (--tun-type gue) are";
 	if (a->dest.fwd == BPVS_FWD_TUNNEL && a->tunnel == TUNNEL_GRE)

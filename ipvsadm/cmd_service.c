@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* --add-service, --edit-service, --delete-service, --clear, --zero. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include "commands.h"
@@ -9,7 +8,7 @@
 /* Schedulers of kernels up to 7.2 that are yet to be written. */
 static bool sched_is_known(const char *name)
 {
-	static const char *const names[] = { "lblc", "lblcr", "sed", "nq", "fo", "ovf", "twos" };
+	static const char *const names[] = { "lblc", "lblcr", "twos" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))
@@ -34,8 +33,6 @@ static const char *service_lacks(const struct args *a)
 {
 	if (a->svc.key.fwmark)
 		return "firewall-mark services (-f) are";
-	if (a->svc.key.proto == IPPROTO_SCTP)
-		return "SCTP services (--sctp-service) are";
 	return NULL;
 }
 

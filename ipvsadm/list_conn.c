@@ -12,9 +12,10 @@ static int conn_print(const struct bpvs_conn_info *c, void *arg)
 	bool numeric = args_have(a, OPT_NUMERIC);
 	const char *real;
 	unsigned int seconds = (unsigned int)c->expires_ms / 1000;
-	const char *proto = c->proto == IPPROTO_TCP   ? "TCP"
-			    : c->proto == IPPROTO_UDP ? "UDP"
-						      : "IP";
+	const char *proto = c->proto == IPPROTO_TCP    ? "TCP"
+			    : c->proto == IPPROTO_UDP  ? "UDP"
+			    : c->proto == IPPROTO_SCTP ? "SCTP"
+						       : "IP";
 	char expire[16];
 
 	snprintf(expire, sizeof(expire), "%02u:%02u", seconds / 60, seconds % 60);

@@ -15,6 +15,22 @@ static const __u16 tcp_seconds[BPVS_TCP_STATES] = {
 	[BPVS_TCP_LISTEN] = 120,  [BPVS_TCP_SYNACK] = 120,
 };
 
+/* Half-open and rejected 4 s, established 900, all else 61. */
+static __u16 sctp_seconds(enum bpvs_sctp_state state)
+{
+	switch (state) {
+	case BPVS_SCTP_NONE:
+		return 2;
+	case BPVS_SCTP_INIT1:
+	case BPVS_SCTP_REJECTED:
+		return 4;
+	case BPVS_SCTP_ESTABLISHED:
+		return 900;
+	default:
+		return 61;
+	}
+}
+
 int bpvs_timeouts_get(struct bpvs_instance *in, struct bpvs_timeouts *ret)
 {
 	const struct bpvs_config *cfg = in->cfg;
@@ -55,6 +71,8 @@ void bpvs_config_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro)
 {
 	for (int state = 0; state < BPVS_TCP_STATES; state++)
 		cfg->tcp_timeout[state] = tcp_seconds[state] * ro->clock_hz;
+	for (int state = 0; state < BPVS_SCTP_STATES; state++)
+		cfg->sctp_timeout[state] = sctp_seconds(state) * ro->clock_hz;
 	cfg->udp_timeout = UDP_SECONDS * ro->clock_hz;
 	cfg->icmp_rate = ICMP_RATE;
 	bpvs_sysctl_defaults(cfg, ro);

@@ -13,8 +13,27 @@ static const char *const tcp_names[BPVS_TCP_STATES] = {
 	[BPVS_TCP_SYNACK] = "SYNACK",
 };
 
+static const char *const sctp_names[BPVS_SCTP_STATES] = {
+	[BPVS_SCTP_NONE] = "NONE",
+	[BPVS_SCTP_INIT1] = "INIT1",
+	[BPVS_SCTP_INIT] = "INIT",
+	[BPVS_SCTP_COOKIE_SENT] = "C-SENT",
+	[BPVS_SCTP_COOKIE_REPLIED] = "C-REPLIED",
+	[BPVS_SCTP_COOKIE_WAIT] = "C-WAIT",
+	[BPVS_SCTP_COOKIE] = "COOKIE",
+	[BPVS_SCTP_COOKIE_ECHOED] = "C-ECHOED",
+	[BPVS_SCTP_ESTABLISHED] = "ESTABLISHED",
+	[BPVS_SCTP_SHUTDOWN_SENT] = "S-SENT",
+	[BPVS_SCTP_SHUTDOWN_RECEIVED] = "S-RECEIVED",
+	[BPVS_SCTP_SHUTDOWN_ACK_SENT] = "S-ACK-SENT",
+	[BPVS_SCTP_REJECTED] = "REJECTED",
+	[BPVS_SCTP_CLOSED] = "CLOSED",
+};
+
 const char *bpvs_conn_state_name(__u8 proto, __u8 state)
 {
+	if (proto == IPPROTO_SCTP)
+		return state < BPVS_SCTP_STATES ? sctp_names[state] : "ERR!";
 	if (proto == IPPROTO_UDP)
 		return "UDP";
 	if (proto != IPPROTO_TCP)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What schedulers keep about a list, put right when the list changes: rr and wrr a position and a
- * weight, dh, sh and mh a table (bucket.c). The data path moves sched_state meanwhile, so it is only
- * ever swapped.
+ * weight; dh, sh and mh a table (bucket.c). The data path moves sched_state meanwhile, so it is
+ * only ever swapped.
  */
 #include "tables.h"
 

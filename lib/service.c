@@ -20,7 +20,8 @@ static int svc_check_built(const struct bpvs_svc_info *info)
 {
 	if (info->key.fwmark)
 		return -EOPNOTSUPP;
-	if (info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP)
+	if (info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP &&
+	    info->key.proto != IPPROTO_SCTP)
 		return -EOPNOTSUPP;
 	return 0;
 }

@@ -20,6 +20,12 @@ struct mh_walk {
 	int id;
 };
 
+/* The bucket that a value hashes to. Apart, as the hash is long and the walk would repeat it. */
+__attribute__((noinline)) int bpvs_mh_bucket(__u32 unit, __u32 value)
+{
+	return bpvs_bucket(unit, bpvs_hash_slot(value));
+}
+
 /* A piece at a time is a function of its own, for the verifier. 0: the walk is over. */
 __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 {
@@ -29,7 +35,7 @@ __attribute__((noinline)) int bpvs_mh_piece(struct mh_walk *w)
 		return 0;
 	offset = w->offset;
 	for (i = 0; i < PIECE; i++) {
-		int id = bpvs_bucket(w->unit, bpvs_hash_slot(w->value + offset));
+		int id = bpvs_mh_bucket(w->unit, w->value + offset);
 
 		if (id != BUCKET_CLOSED) {
 			w->id = id;

@@ -54,14 +54,6 @@ static __always_inline bool sched_open(const struct bpvs_dest *d)
 	return !READ_ONCE(d->overload);
 }
 
-/* IPVS's measure of load: an active connection weighs as much as 257 inactive ones. */
-static __always_inline __s64 sched_overhead(const struct bpvs_dest *d)
-{
-	__s64 active = READ_ONCE(d->active), inactive = READ_ONCE(d->inactive);
-
-	return (active << 8) + active + inactive;
-}
-
 /*
  * A walk from position from - 1 down to 0 for a usable destination of weight >= least: its id, and
  * `pos`; or 0, and the largest weight passed over. A global function: verified once, whatever loops
@@ -79,18 +71,36 @@ struct sched_scan {
 int bpvs_sched_scan(struct sched_scan *s);
 
 /*
- * A walk over all destinations from position from - 1 down to 0 for the smallest load by weight
- * (or load alone); the first in the list among equals. Returns its id, or 0.
+ * A walk over all destinations from position from - 1 down to 0 for the smallest load by weight;
+ * the first in the list among equals. Returns its id, or 0. What a scheduler calls load:
+ *
+ *	load = active * per_active + inactive * per_inactive + base
+ *
+ * With a load of 1 for all, the smallest by weight is the heaviest. Products are exact while a load
+ * is below 2^32, which 16 million active connections of one destination reach.
  */
 struct sched_least {
 	struct sched_list l;
 	__u32 from;
-	__u32 weighted;
 	__u32 best; /* 0 to begin with */
+	__s64 per_active;
+	__s64 per_inactive;
+	__s64 base;
+	__u32 flags; /* LEAST_* */
 	__u32 pad;
-	__s64 least;
+	__s64 least; /* the walk's own: load and weight of the best one */
 	__s64 least_weight;
 };
+
+#define LEAST_UNWEIGHTED 0x1 /* every weight above 0 counts as 1 */
+#define LEAST_IDLE_FIRST 0x2 /* the first one without active connections ends the walk */
+#define LEAST_WITHIN	 0x4 /* passes over those with more active connections than weight */
+
+/* IPVS's overhead: an active connection weighs as much as 257 inactive ones. */
+#define LEAST_OVERHEAD .per_active = 257, .per_inactive = 1
+/* The expected delay of sed and nq: the connection to come counts, inactive ones do not. */
+#define LEAST_DELAY    .per_active = 1, .base = 1
+#define LEAST_HEAVIEST .base = 1
 
 int bpvs_sched_least(struct sched_least *s);
 

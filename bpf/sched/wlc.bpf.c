@@ -6,7 +6,7 @@
 
 __attribute__((noinline)) int bpvs_sched_wlc(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	struct sched_least s = { .weighted = 1 };
+	struct sched_least s = { LEAST_OVERHEAD };
 
 	if (!svc || !flow)
 		return 0;

@@ -4,13 +4,50 @@
 
 #include "ttl.h"
 
-/* A UDP datagram without checksum gets one, as in IPVS; is this one? */
+/*
+ * A UDP datagram without checksum gets one, as in IPVS, and SCTP's may be still to be made by the
+ * device that sends it: is this one of them?
+ */
 static __always_inline bool nat_unsummed(const pkt_t *pkt, const struct bpvs_flow *f)
 {
+	struct sctp_header *sh = pkt->trans;
 	struct udphdr *uh = pkt->trans;
 
-	return f->proto == IPPROTO_UDP && !(f->flags & FLOW_FRAG) && (void *)(uh + 1) <= pkt->end &&
-	       !uh->check;
+	if (likely(f->proto == IPPROTO_TCP) || (f->flags & FLOW_FRAG))
+		return false;
+	if (f->proto == IPPROTO_UDP)
+		return (void *)(uh + 1) <= pkt->end && !uh->check;
+	return (void *)(sh + 1) <= pkt->end && !sh->check;
+}
+
+/*
+ * SCTP's checksum covers no address, and it covers what a fragment has not: with another port a
+ * fragment would be as good as lost, so it is dropped.
+ */
+static __always_inline enum bpvs_verdict nat_sctp(pkt_t *pkt, const struct bpvs_flow *f,
+						  __be16 to_port, bool reply, bool unsummed)
+{
+	struct sctp_header *sh = pkt->trans;
+	__be16 *port = reply ? &sh->source : &sh->dest;
+	__u32 diff = f->sport ^ to_port;
+
+	if (!reply)
+		diff = (__u32)(f->dport ^ to_port) << 16;
+	if (!diff)
+		return BPVS_GO_ON;
+	if (f->flags & FLOW_FRAG)
+		return BPVS_FRAG_SUM;
+	if ((void *)(sh + 1) > pkt->end)
+		return BPVS_WRITE;
+	*port = to_port;
+	if (unlikely(unsummed) && pkt_sctp_pending(pkt, f))
+		return BPVS_GO_ON;
+	diff = bpvs_crc32c_diff(diff, f->len - (f->l4 - f->l3));
+	sh = pkt_at(pkt, f->l4, sizeof(*sh));
+	if (!sh)
+		return BPVS_WRITE;
+	sh->check ^= diff;
+	return BPVS_GO_ON;
 }
 
 static __always_inline void nat_ip4(pkt_t *pkt, __be32 to, bool reply)
@@ -46,6 +83,8 @@ static __always_inline enum bpvs_verdict nat_rewrite(pkt_t *pkt, const struct bp
 		pseudo = csum_diff_addr(old, &hit->to);
 		nat_ip6(pkt, &hit->to, reply);
 	}
+	if (unlikely(f->proto == IPPROTO_SCTP))
+		return nat_sctp(pkt, f, hit->to_port, reply, unsummed);
 	if (unlikely(f->flags & FLOW_FRAG_LATER))
 		return BPVS_GO_ON;
 	ports = pkt->trans;

@@ -53,7 +53,8 @@ struct bpvs_config {
 	__u32 sloppy_tcp;
 	__u32 pmtu_disc;
 	__u32 run_estimation;
-	__u32 icmp_rate; /* ICMP errors of our own a second and CPU */
+	__u32 icmp_rate;		      /* ICMP errors of our own a second and CPU */
+	__u32 sctp_timeout[BPVS_SCTP_STATES]; /* clock units, indexed by state */
 	/* written by the timer */
 	__u32 sweep_at; /* next block to sweep */
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
@@ -131,7 +132,7 @@ enum bpvs_tool_word {
 	BPVS_TOOL_DEST_HIGH,
 	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
 	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
-	BPVS_TOOL_UNIT_HIGH, /* no table lies behind this unit, nor did one that may still be read */
+	BPVS_TOOL_UNIT_HIGH, /* no table that may still be read lies behind this unit */
 };
 
 /*

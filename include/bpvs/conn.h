@@ -17,7 +17,8 @@
  *   bit   3      BPVS_WORD_NOOUTPUT: no packet of the real server has been seen (input-only states)
  *   bit   4      BPVS_WORD_STALE: a template whose server is not to be had any more; it waits for
  *                its expiry, and no look-up finds it
- *   bits  8..15  protocol state (enum bpvs_tcp_state; 0 for UDP; BPVS_TEMPLATE_ASSURED)
+ *   bits  8..15  protocol state (enum bpvs_tcp_state, bpvs_sctp_state; 0 for UDP;
+ *                BPVS_TEMPLATE_ASSURED)
  *   bits 16..31  generation, +1 each time the slot is freed
  *   bits 32..63  expiry, in clock units (struct bpvs_rodata), wraps
  *
@@ -137,4 +138,23 @@ enum bpvs_tcp_state {
 	BPVS_TCP_LISTEN,
 	BPVS_TCP_SYNACK,
 	BPVS_TCP_STATES
+};
+
+/* SCTP's, likewise. */
+enum bpvs_sctp_state {
+	BPVS_SCTP_NONE = 0,
+	BPVS_SCTP_INIT1,
+	BPVS_SCTP_INIT,
+	BPVS_SCTP_COOKIE_SENT,
+	BPVS_SCTP_COOKIE_REPLIED,
+	BPVS_SCTP_COOKIE_WAIT,
+	BPVS_SCTP_COOKIE,
+	BPVS_SCTP_COOKIE_ECHOED,
+	BPVS_SCTP_ESTABLISHED,
+	BPVS_SCTP_SHUTDOWN_SENT,
+	BPVS_SCTP_SHUTDOWN_RECEIVED,
+	BPVS_SCTP_SHUTDOWN_ACK_SENT,
+	BPVS_SCTP_REJECTED,
+	BPVS_SCTP_CLOSED,
+	BPVS_SCTP_STATES
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is measured: baselines, then each forwarding method at each table size, then new flows. */
+/*
+ * What is measured: baselines, then each forwarding method at each table size, then new flows, and
+ * those of each scheduler by the number of destinations.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -423,6 +426,76 @@ static void plan_new(struct bench *b)
 	engine_down(b);
 }
 
+/* ---- schedulers ---- */
+
+/*
+ * A service of its own for a scheduler. Its real servers are behind one router, and heavy, so that
+ * those that ask for room find some.
+ */
+static void add_scheduled(struct bench *b, unsigned int sched, __u16 port, int dests)
+{
+	struct bpvs_svc_info svc = {
+		.key = { .port = htons(port), .proto = IPPROTO_TCP, .af = BPVS_V4 },
+		.netmask = 0xffffffff,
+		.sched = sched,
+	};
+	int err;
+
+	set_addr(&svc.key.addr, false, "10.0.1.100", NULL);
+	err = bpvs_svc_add(b->in, &svc);
+	for (int i = 0; !err && i < dests; i++) {
+		struct bpvs_dest_info d = {
+			.port = svc.key.port, .af = BPVS_V4, .fwd = BPVS_FWD_DROUTE, .weight = 65535
+		};
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.3.%d.%d", i / 250, i % 250 + 1);
+		set_addr(&d.addr, false, text, NULL);
+		err = bpvs_dest_add(b->in, &svc.key, &d);
+	}
+	if (err)
+		die("add a service with many destinations", err);
+}
+
+/* TCP's connections are active ones, so that none of the destinations stays idle. */
+static void plan_scheduler(struct bench *b, unsigned int sched, int dests)
+{
+	struct packet p = { .tcp_flags = TH_SYN, .vport = (__u16)(1000 + sched) };
+	struct variant warm = { .hook = TC, .reason = BPVS_EV_CONN_NEW }, *v;
+	struct run r = {};
+
+	add_scheduled(b, sched, p.vport, dests);
+	/* every destination's next hop is found by TC */
+	packet_shape(&warm.shape, &p);
+	warm.shape.mask = (1 << 20) - 1;
+	variant_run(b, &warm, 2 * (__u32)dests, &r);
+	start_variants(b);
+	v = add_figure(XDP, &p, BPVS_EV_CONN_NEW, 1 << 20, false);
+	v->fresh = true;
+	v->shape.base = 1 << 20;
+	variants[v->wrapper].fresh = true;
+	snprintf(v->name, sizeof(v->name), "xdp/new-%s/%d", bpvs_sched_name(sched), dests);
+	rounds_run(b, variants, num_variants);
+	report_all(b);
+}
+
+static void plan_schedulers(struct bench *b)
+{
+	static const int lengths[] = { 8, 64, 512, 1000 };
+	char title[64];
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		engine_up(b, 1 << 22);
+		snprintf(title, sizeof(title), "new TCP connections over %d destinations",
+			 lengths[i]);
+		report_title(title);
+		for (unsigned int sched = 0; sched < BPVS_SCHEDS; sched++)
+			if (sched != BPVS_SCHED_NONE)
+				plan_scheduler(b, sched, lengths[i]);
+		engine_down(b);
+	}
+}
+
 static void report_program(const char *name, int fd)
 {
 	struct bpf_prog_info info = {};
@@ -504,5 +577,7 @@ void plan_run(struct bench *b)
 	}
 	if (wanted(b, "new"))
 		plan_new(b);
+	if (wanted(b, "sched"))
+		plan_schedulers(b);
 	baseline__destroy(skel);
 }

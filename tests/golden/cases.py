@@ -9,8 +9,8 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "sed", "nq", "fo", "ovf", "twos"}
+SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "none"}
+OTHER_SCHEDULERS = {"lblc", "lblcr", "twos"}
 
 
 def not_built(line):
@@ -25,8 +25,6 @@ def not_built(line):
     if command in ("-A", "-E", "-a", "-e"):
         if "-f" in words:
             return "firewall-mark services"
-        if "--sctp-service" in words:
-            return "SCTP services"
         if after.get("--tun-type") in ("gue", "gre"):
             return after["--tun-type"].upper() + " tunnels"
     if words and words[0] == "--start-daemon":

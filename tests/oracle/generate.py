@@ -12,7 +12,8 @@ The same seed gives the same texts, scenario k of a seed is the same however man
 
 What the kernel leaves to chance or to the phase of its timers cannot be compared and is not generated: twos is asked for
 shares only; after a defence is set its timer is given a second; connections expire only in phases made of packets,
-well after the time that they were given; drop_entry meets nothing half open.
+well after the time that they were given; a scenario ends soon after it has made a state of seconds (CLOSE, INIT1), for
+the two worlds' commands do not take equally long; drop_entry meets nothing half open.
 """
 
 import argparse
@@ -197,6 +198,7 @@ class Generator:
         self.rng, self.theme = rng, theme
         self.lines, self.services, self.flows, self.marks = [], [], [], []
         self.releases = set()
+        self.patience = 1000
         self.families = rng.choices([(False,), (True,), (False, True)], [6, 3, 1])[0]
         self.weights = {**COMMON, **THEMES[theme][1]}
         self.kinds = {"tcp": "t", "sctp": "s", "ops": "u", "fwmark": "f", "drop_entry": "tu",
@@ -209,6 +211,14 @@ class Generator:
 
     def say(self, line):
         self.lines.append(line)
+        if line.startswith(("ipvsadm", "look", "sysctl", "mark", "unmark")):
+            self.patience -= 1
+        elif line.startswith("wait"):
+            self.patience -= 2 * float(line.split()[1])
+
+    def brief(self, commands):
+        """A state that lasts some seconds: no more than that many commands from here on."""
+        self.patience = min(self.patience, commands)
 
     def ipvsadm(self, words):
         self.say("ipvsadm " + words)
@@ -489,6 +499,10 @@ class Generator:
                 self.say(f"sctp-reply {client} {virtual} INIT_ACK")
                 self.say(f"sctp {client} {virtual} COOKIE_ECHO")
                 self.say(f"sctp-reply {client} {virtual} COOKIE_ACK")
+            elif self.chance(85):
+                self.say(f"sctp {client} {virtual} INIT")
+            else:
+                self.brief(3)
         self.remember(flow)
 
     def remember(self, flow):
@@ -514,16 +528,23 @@ class Generator:
         elif kind == "t" and self.theme == "drop_entry":
             self.say(f"{rng.choice(['send', 'recv'])} {ends}")
         elif kind == "t" and self.chance(40 if self.theme == "tcp" else 15):
-            self.say(f"{rng.choice(['tcp', 'tcp-reply'])} {ends} {rng.choice(TCP_FLAGS)}"
-                     + rng.choice(["", "", "", " len 50"]))
+            flags = rng.choice(TCP_FLAGS)
+            self.say(f"{rng.choice(['tcp', 'tcp-reply'])} {ends} {flags}" + rng.choice(["", "", "", " len 50"]))
+            if "R" in flags or not set(flags) & set("SFA"):
+                self.brief(8)
         elif kind == "t":
             verbs = "send recv shut sshut close rst srst open syn".split()
-            self.say(f"{rng.choices(verbs, [6, 4, 3, 3, 5, 2, 2, 1, 2])[0]} {ends}")
+            verb = rng.choices(verbs, [6, 4, 3, 3, 5, 1, 1, 1, 2])[0]
+            self.say(f"{verb} {ends}")
+            if "rst" in verb:
+                self.brief(8)
         else:
             chunks = rng.choice(CHUNKS)
             if self.chance(15):
                 chunks += "," + rng.choice(CHUNKS)
             self.say(f"{rng.choice(['sctp', 'sctp-reply'])} {ends} {chunks}")
+            if "ABORT" in chunks:
+                self.brief(3)
         return None
 
     def do_reuse(self):
@@ -539,6 +560,7 @@ class Generator:
             self.say(f"{self.rng.choice(['syn', 'open'])} {client} {virtual}")
         else:
             self.say(f"sctp {client} {virtual} ABORT")
+            self.say(f"sctp {client} {virtual} INIT")
             self.say(f"sctp {client} {virtual} INIT")
 
     def do_icmp(self):
@@ -637,16 +659,16 @@ class Generator:
 
     def do_expire(self):
         """Short times, packets only, and a wait that is clearly too long for them."""
-        if self.lines.count("wait 5.5"):  # once: it costs real time
+        if self.lines.count("wait 6"):  # once: it costs real time
             return
         udp = self.chance(50)
-        self.ipvsadm("--set " + ("0 0 2" if udp else "2 2 2"))
+        self.ipvsadm("--set " + ("0 0 3" if udp else "3 3 3"))
         for _ in range(self.rng.randint(2, 4)):
             self.do_traffic()
-        self.say("wait 5.5")
+        self.say("wait 6")
+        self.ipvsadm("--set 900 120 300")
         for _ in range(self.rng.randint(2, 4)):
             self.rng.choice([self.do_follow, self.do_traffic])()
-        self.ipvsadm("--set 900 120 300")
 
     def start(self):
         rng = self.rng
@@ -684,7 +706,8 @@ class Generator:
             actions = [getattr(self, "do_" + a) for a in names]
             weights = [self.weights[a] for a in names]
             for _ in range(self.rng.randint(8, 30)):
-                self.rng.choices(actions, weights)[0]()
+                if self.patience > 0:
+                    self.rng.choices(actions, weights)[0]()
         head = f"== {name}: random, {self.theme}\n"
         for release in sorted(self.releases):
             head += f"kernel {release}\n"

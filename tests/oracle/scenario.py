@@ -33,6 +33,7 @@ LOOKS = {
     "timeout": ["-L", "--timeout"],
     "sysctl": None,
 }
+REDUCED = "reduced"  # the name of a scenario without the last looks
 LAST_LOOKS = ["look list", "look conns", "look stats"]
 
 

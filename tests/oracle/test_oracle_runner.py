@@ -5,7 +5,7 @@ import pathlib
 
 import compare
 import frames
-import guest
+import judge
 import packets
 import pytest
 import scenario
@@ -170,7 +170,7 @@ class Engines:
         return answers
 
     def judge(self, text):
-        steps = guest.Judgement(text).steps
+        steps = judge.Judgement(text).steps
         try:
             run = next(steps)
             while True:

@@ -430,6 +430,20 @@ class World:
             f"add rule inet oracle pre {rule} meta mark set {mark}\n" for rule in rules)).encode())
         return self.deliver(mark)
 
+    def do_mark_iptables(self, event):
+        mark, proto, where = event.words
+        hosts, _, ports = where.partition(":")
+        names = [name for part in hosts.split(",") for name in scenario.hosts(part)]
+        match = [] if proto == "any" else ["-p", proto]
+        if ports:
+            match += ["--dport", ports.replace("-", ":")]
+        for family, program in ((False, "iptables"), (True, "ip6tables")):
+            mine = ",".join(scenario.address(n) for n in names if n[0].isupper() == family)
+            if mine:
+                must([program, "-t", "mangle", "-A", "PREROUTING", "-d", mine, *match,
+                      "-j", "MARK", "--set-mark", mark])
+        return self.deliver(int(mark, 0))
+
     def deliver(self, mark):
         """Marked packets are the director's own, whatever their address."""
         lines = "" if self.marks else "route replace local default dev lo table 77\n" \
@@ -442,6 +456,8 @@ class World:
     def do_unmark(self, _event):
         if self.marks:
             spawn(["nft", "delete", "table", "inet", "oracle"])
+            for program in ("iptables", "ip6tables"):
+                spawn([program, "-t", "mangle", "-F", "PREROUTING"])
             ip_batch("".join(MARK_RULES.format(verb="del", mark=mark) for mark in self.marks))
             self.marks = set()
         return []
@@ -533,6 +549,9 @@ class KernelWorld(World):
         self.begin()
         self.make(text)
 
+    def end(self):
+        """The namespace goes with the process."""
+
     def ipvsadm(self):
         return self.tools["kernel_ipvsadm"], dict(os.environ, LD_LIBRARY_PATH=self.tools["libs"])
 
@@ -588,6 +607,10 @@ class BpvsWorld(World):
             spawn(["ipvsadm", "--set", "900", "120", "300"], env, program=program)
         self.begin()
         return True
+
+    def end(self):
+        if self.fds:
+            self.bpvs("down")
 
     def bpvs(self, *args):
         return must([self.tools["bpvs"], *args])

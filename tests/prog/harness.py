@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 
-from scapy.all import IP, TCP, UDP, Ether, IPv6
+from scapy.all import IP, SCTP, TCP, UDP, Ether, IPv6, Raw
 
 # What the kernel makes of the programs' return values.
 XDP_FATES = {0: "aborted", 1: "drop", 2: "pass", 3: "sent", 4: "sent"}
@@ -309,7 +309,27 @@ def checksums_hold(raw):
     assert bytes(pkt) == raw, diff(raw, bytes(pkt))
 
 
+# How a service of each protocol is named to ipvsadm, and the protocol's number.
+SERVICE_OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
+NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+
+# The chunk that is to SCTP what these flags are to TCP.
+CHUNKS = {"S": 1, "SA": 2, "R": 6, "FA": 7, "A": 0, "PA": 0, "": 0}
+
+
+def chunk(kind, body=b"", length=None):
+    """A chunk of SCTP, padded to words; of a wrong length if one is given."""
+    length = len(body) + 4 if length is None else length
+    return bytes([kind, 0]) + length.to_bytes(2, "big") + body + bytes(-len(body) % 4)
+
+
+def sctp(sport, dport, *chunks):
+    return SCTP(sport=sport, dport=dport, tag=1) / Raw(b"".join(chunks))
+
+
 def l4(proto, sport, dport, flags="S", payload=b"", seq=1000, ack=0):
+    if proto == "sctp":
+        return sctp(sport, dport, chunk(CHUNKS[flags], payload))
     if proto == "tcp":
         return TCP(sport=sport, dport=dport, flags=flags, seq=seq, ack=ack, window=512) / payload
     return UDP(sport=sport, dport=dport) / payload

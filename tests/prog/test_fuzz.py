@@ -8,7 +8,17 @@ own state stays sound. A failure prints the seed, and the first frame that broke
 import os
 
 import pytest
-from harness import FAMILIES, MAC_C0, MAC_S0, l4, mac_client, mac_real
+from harness import (
+    FAMILIES,
+    MAC_C0,
+    MAC_S0,
+    SERVICE_OPTIONS,
+    chunk,
+    l4,
+    mac_client,
+    mac_real,
+    sctp,
+)
 from scapy.all import (
     ICMP,
     IP,
@@ -34,9 +44,9 @@ METHODS = {80: ("-m", 1, 8080), 81: ("-g", 2, 81), 82: ("-i", 3, 82)}
 @pytest.fixture(scope="module", autouse=True)
 def services(ns, prog):
     for fam in FAMILIES:
-        for proto in "tu":
+        for option in SERVICE_OPTIONS.values():
             for vport, (flag, number, rport) in METHODS.items():
-                svc = f"-{proto} {fam.endpoint(fam.vip, vport)}"
+                svc = f"{option} {fam.endpoint(fam.vip, vport)}"
                 ns.ipvsadm(f"-A {svc} -s wlc")
                 ns.ipvsadm(f"-a {svc} -r {fam.endpoint(fam.real(number), rport)} {flag}")
     for pkt in templates():
@@ -53,6 +63,9 @@ def templates():
             for flags in ("S", "A", "FA", "R"):
                 yield c0() / there() / l4("tcp", 1234, vport, flags, b"payload")
             yield c0() / there() / l4("udp", 1234, vport, "", b"payload")
+            for flags in ("S", "A", "FA", "R"):
+                yield c0() / there() / l4("sctp", 1234, vport, flags, b"payload")
+            yield c0() / there() / sctp(1234, vport, chunk(10, b"cookie"), chunk(6))
             yield c0() / there(1) / l4("udp", 1234, vport)
             quoted = fam.ip(fam.vip, fam.client) / l4("tcp", vport, 1234, "A", b"12345678")
             if fam.version == 4:
@@ -60,7 +73,7 @@ def templates():
             else:
                 yield c0() / there() / ICMPv6PacketTooBig(mtu=1300) / quoted
         yield c0() / Dot1Q(vlan=7) / there() / l4("tcp", 1234, 80)
-        for proto in ("tcp", "udp"):
+        for proto in ("tcp", "udp", "sctp"):
             yield s0() / fam.ip(fam.real(), fam.client) / l4(proto, 8080, 1234, "SA", b"answer")
         quoted = fam.ip(fam.client, fam.real()) / l4("tcp", 1234, 8080, "A", b"12345678")
         if fam.version == 4:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-What each packet turns into, byte by byte: {xdp, tc} x {v4, v6} x {tcp, udp}. Expected frames are
+What each packet turns into, byte by byte: {xdp, tc} x {v4, v6} x {tcp, udp, sctp}. Expected frames are
 built by scapy, checksums included.
 """
 
@@ -12,6 +12,7 @@ from harness import (
     FAMILIES,
     MAC_C0,
     MAC_S0,
+    SERVICE_OPTIONS,
     V4,
     V6,
     RunError,
@@ -69,8 +70,7 @@ SERVICES = {
 pytestmark = pytest.mark.usefixtures("no_bugs")
 
 HOOKS = ["xdp", "tc"]
-PROTOS = ["tcp", "udp"]
-NUMBERS = {"tcp": 6, "udp": 17}
+PROTOS = ["tcp", "udp", "sctp"]
 
 each_hook = pytest.mark.parametrize("hook", HOOKS)
 each_family = pytest.mark.parametrize("fam", FAMILIES, ids=["v4", "v6"])
@@ -84,7 +84,7 @@ def other(fam):
 @pytest.fixture(scope="module", autouse=True)
 def services(ns, prog):
     for fam, proto, port in itertools.product(FAMILIES, PROTOS, SERVICES):
-        svc = f"-{proto[0]} {fam.endpoint(fam.vip, port)}"
+        svc = f"{SERVICE_OPTIONS[proto]} {fam.endpoint(fam.vip, port)}"
         ns.ipvsadm(f"-A {svc} -s rr")
         for flag, number, rport in SERVICES[port]:
             far = other(fam) if port in (TUN_CROSS, NARROW_CROSS) else fam
@@ -93,8 +93,8 @@ def services(ns, prog):
                 f"-a {svc} -r {far.endpoint(far.real(number), rport)} {flag} -w {weight}"
             )
     for proto in PROTOS:
-        ns.ipvsadm(f"-a -{proto[0]} 10.0.1.100:{VLAN_DR} -r 10.0.99.1:{VLAN_DR} -g")
-        ns.ipvsadm(f"-a -{proto[0]} [2001:db8:1::100]:{VLAN_DR} -r [2001:db8:99::1]:{VLAN_DR} -g")
+        ns.ipvsadm(f"-a {SERVICE_OPTIONS[proto]} 10.0.1.100:{VLAN_DR} -r 10.0.99.1:{VLAN_DR} -g")
+        ns.ipvsadm(f"-a {SERVICE_OPTIONS[proto]} [2001:db8:1::100]:{VLAN_DR} -r [2001:db8:99::1]:{VLAN_DR} -g")
 
 
 # ---- building frames ----
@@ -944,7 +944,7 @@ def test_statistics(prog, port, hook, fam):
 @each_proto
 def test_removed_destination(ns, prog, port, hook, fam, proto):
     """Flows of a removed real server are dropped silently, and resume when it is back."""
-    svc = f"-{proto[0]} {fam.endpoint(fam.vip, NAT_SAME)}"
+    svc = f"{SERVICE_OPTIONS[proto]} {fam.endpoint(fam.vip, NAT_SAME)}"
     real = f"-r {fam.endpoint(fam.real(1), NAT_SAME)}"
     open_flow(prog, fam, proto, port, NAT_SAME, NAT_SAME)
     given = request(fam, proto, port, NAT_SAME, flags="A")

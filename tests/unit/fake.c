@@ -218,8 +218,11 @@ int bpvs_conns_open(struct bpvs_instance *in)
 int bpvs_map_chunk(struct bpvs_instance *in, __u32 chunk, bool create,
 		   struct bpvs_bucket_unit **ret)
 {
-	(void)create;
-	*ret = fake_of(in)->units + chunk * BPVS_CHUNK;
+	struct fake *f = fake_of(in);
+
+	if (create && f->chunks_most && chunk >= f->chunks_most)
+		return -ENOMEM;
+	*ret = f->units + chunk * BPVS_CHUNK;
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct fake {
 	struct fake_rip *rips;		/* the same map's keys of NAT destinations */
 	struct bpvs_stats *stats;	/* the sums that bpvs_map_sum() gives */
 	struct bpvs_bucket_unit *units; /* of all chunks there may be */
+	__u32 chunks_most;		/* refuse to make more, if not 0 */
 	__u32 clock;
 	unsigned int graces; /* grace periods waited for */
 };

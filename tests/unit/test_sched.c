@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The schedulers, compiled for the host, against twins that do what the kernel's do in the kernel's
- * own way: a list with the newest destination first, wrr walking pass after pass; those that hash are
- * in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by libbpvs'
- * own functions; choice and state have to agree after every packet.
+ * own way: a list with the newest destination first, wrr walking pass after pass; those that hash
+ * are in test_sched_hash.h. Destinations come and go, change weights, load up and overflow, by
+ * libbpvs' own functions; choice and state have to agree after every packet.
  */
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -130,17 +130,44 @@ static int64_t overhead(const struct twin_dest *d)
 	return 257LL * d->active + d->inactive;
 }
 
-static int twin_least(struct twin *t, bool weighted)
+/* lc (every weight is 1) and wlc: overhead; sed: what is active and the connection to come. */
+static int twin_least(struct twin *t, bool weighted, bool delay)
 {
 	int best = -1;
 
 	for (int i = 0; i < t->num; i++) {
 		const struct twin_dest *d = &t->list[i], *b = &t->list[best < 0 ? 0 : best];
+		int64_t load = delay ? d->active + 1 : overhead(d);
+		int64_t least = delay ? b->active + 1 : overhead(b);
 
 		if (!usable(d))
 			continue;
-		if (best < 0 || overhead(b) * (weighted ? d->weight : 1) >
-					overhead(d) * (weighted ? b->weight : 1))
+		if (best < 0 ||
+		    least * (weighted ? d->weight : 1) > load * (weighted ? b->weight : 1))
+			best = i;
+	}
+	return best;
+}
+
+static int twin_nq(struct twin *t)
+{
+	for (int i = 0; i < t->num; i++)
+		if (usable(&t->list[i]) && !t->list[i].active)
+			return i;
+	return twin_least(t, true, true);
+}
+
+/* fo, or with `within` ovf. */
+static int twin_heaviest(struct twin *t, bool within)
+{
+	int best = -1;
+
+	for (int i = 0; i < t->num; i++) {
+		const struct twin_dest *d = &t->list[i];
+
+		if (!usable(d) || (within && d->active > d->weight))
+			continue;
+		if (best < 0 || d->weight > t->list[best].weight)
 			best = i;
 	}
 	return best;
@@ -157,8 +184,10 @@ static void twin_wrr_measure(struct twin *t)
 		if (w <= 0)
 			continue;
 		max = w > max ? w : max;
-		for (t->di = w; g && (w % t->di || g % t->di);)
-			t->di--;
+		/* The greatest common divisor by taking the smaller off the larger. */
+		while (g && g != w)
+			g > w ? (g -= w) : (w -= g);
+		t->di = w;
 	}
 	t->di = t->di ? t->di : 1;
 	t->mw = max - (t->di - 1);
@@ -219,9 +248,14 @@ static struct bpvs_svc *svc_of(const struct world *w)
 	return &w->in->svcs[w->svc_id];
 }
 
+/* Large weights are multiples of a large step, or wrr's twin would make 2^31 passes. */
 static int rnd_weight(const struct world *w)
 {
-	return rnd(5) ? (int)rnd((unsigned int)w->most_weight) + (rnd(3) ? 1 : 0) : 0;
+	int step = w->most_weight > 1 << 20 ? w->most_weight / 7 : 1;
+
+	if (!rnd(5))
+		return 0;
+	return ((int)rnd((unsigned int)(w->most_weight / step)) + (rnd(3) ? 1 : 0)) * step;
 }
 
 static void op_add(struct world *w, int key)
@@ -273,8 +307,9 @@ static void op_load(struct world *w, int i)
 {
 	struct twin_dest *d = &w->t.list[i];
 
-	d->active = rnd(3) ? (int)rnd(6) : 0;
-	d->inactive = rnd(3) ? (int)rnd(600) : 0;
+	/* A few; or, now and then, as many as a large table holds. */
+	d->active = rnd(3) ? (int)rnd(rnd(8) ? 6 : 1 << 20) : 0;
+	d->inactive = rnd(3) ? (int)rnd(rnd(8) ? 600 : 1 << 20) : 0;
 	d->over = !rnd(3);
 }
 
@@ -316,9 +351,20 @@ static int twin_schedule(struct world *w, const struct bpvs_flow *flow)
 	case BPVS_SCHED_WRR:
 		return twin_wrr(&w->t);
 	case BPVS_SCHED_LC:
-		return twin_least(&w->t, false);
+		return twin_least(&w->t, false, false);
+	case BPVS_SCHED_WLC:
+		return twin_least(&w->t, true, false);
+	case BPVS_SCHED_SED:
+		return twin_least(&w->t, true, true);
+	case BPVS_SCHED_NQ:
+		return twin_nq(&w->t);
+	case BPVS_SCHED_FO:
+		return twin_heaviest(&w->t, false);
+	case BPVS_SCHED_OVF:
+		return twin_heaviest(&w->t, true);
 	default:
-		return twin_least(&w->t, true);
+		fail_msg("%s has no twin", bpvs_sched_name(w->svc.sched));
+		return -1;
 	}
 }
 
@@ -419,6 +465,7 @@ static void test_wrr(void **state)
 	(void)state;
 	for (int most = 1; most < 70; most += 1 + most / 2)
 		run(BPVS_SCHED_WRR, most);
+	run(BPVS_SCHED_WRR, INT32_MAX);
 }
 
 static void test_lc(void **state)
@@ -427,11 +474,51 @@ static void test_lc(void **state)
 	run(BPVS_SCHED_LC, 4);
 }
 
+/* Small weights, so that there are ties, and the largest that ipvsadm takes. */
+static void run_weights(__u32 sched)
+{
+	run(sched, 4);
+	run(sched, 65535);
+	run(sched, INT32_MAX);
+}
+
 static void test_wlc(void **state)
 {
 	(void)state;
-	run(BPVS_SCHED_WLC, 4);
-	run(BPVS_SCHED_WLC, 65535);
+	run_weights(BPVS_SCHED_WLC);
+}
+
+static void test_sed(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_SED);
+}
+
+static void test_nq(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_NQ);
+}
+
+static void test_fo(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_FO);
+}
+
+static void test_ovf(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_OVF);
+}
+
+static void test_none(void **state)
+{
+	struct bpvs_svc svc = { 0 };
+	static const struct bpvs_flow flow;
+
+	(void)state;
+	assert_int_equal(bpvs_sched_none(&svc, &flow), 0);
 }
 
 static void test_dh(void **state)
@@ -458,6 +545,8 @@ static void test_mh(void **state)
 		run_steps(BPVS_SCHED_MH, most, BPVS_V4, 4000);
 		run_steps(BPVS_SCHED_MH, most, BPVS_V6, 4000);
 	}
+	/* About where the weights begin to be halved. */
+	run_steps(BPVS_SCHED_MH, 64, BPVS_V4, 4000);
 	run_steps(BPVS_SCHED_MH, INT32_MAX, BPVS_V4, 4000);
 }
 
@@ -501,17 +590,25 @@ static void test_long_list(void **state)
 		dests[i + 1].overload = 0;
 	assert_int_equal(bpvs_sched_lc(&svc, &flow), 1);
 	assert_int_equal(bpvs_sched_wlc(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_sed(&svc, &flow), 1);
+	dests[1].active = 0;
+	assert_int_equal(bpvs_sched_nq(&svc, &flow), 1);
+	lists[0].weight = 2;
+	assert_int_equal(bpvs_sched_fo(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_ovf(&svc, &flow), 1);
 	free(dests);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rr),	  cmocka_unit_test(test_wrr),
-		cmocka_unit_test(test_lc),	  cmocka_unit_test(test_wlc),
-		cmocka_unit_test(test_dh),	  cmocka_unit_test(test_sh),
-		cmocka_unit_test(test_mh),	  cmocka_unit_test(test_many),
-		cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_rr),   cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),   cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_sed),  cmocka_unit_test(test_nq),
+		cmocka_unit_test(test_fo),   cmocka_unit_test(test_ovf),
+		cmocka_unit_test(test_none), cmocka_unit_test(test_dh),
+		cmocka_unit_test(test_sh),   cmocka_unit_test(test_mh),
+		cmocka_unit_test(test_many), cmocka_unit_test(test_long_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@
 
 #define SVCS  10
 #define ADDRS 24
+#define UNITS (2 * BPVS_CHUNK)
 
 /* A destination as the twin knows it, present or removed. */
 struct twin_dest {
@@ -39,6 +40,10 @@ struct world {
 	bool tight;		  /* too little list space for copies */
 	unsigned int *entry_seen; /* by list entry: graces + 1 when it was last reachable */
 	bool *entry_now;
+	/* the same of the tables' units, and what was in them */
+	unsigned int unit_seen[UNITS];
+	bool unit_now[UNITS];
+	struct bpvs_bucket_unit unit_was[UNITS];
 	unsigned int steps;
 };
 
@@ -167,6 +172,42 @@ static void check_entries(struct world *w)
 	}
 }
 
+/* How many units the service's table has; a reader must find one where it may look for it. */
+static __u32 units_of(const struct bpvs_instance *in, __u32 id)
+{
+	const struct bpvs_svc *svc = &in->svcs[id];
+	__u32 len = (__u32)(svc->buckets >> 32);
+
+	assert_int_equal(len, svc->flags & BPVS_SVC_IN_USE ? bpvs_buckets_len(svc->sched) : 0);
+	return (len + BPVS_UNIT - 1) / BPVS_UNIT;
+}
+
+/* A unit that a reader can reach belongs to one table and has not changed under its eyes. */
+static void check_unit(struct world *w, __u32 u)
+{
+	const struct bpvs_bucket_unit *now = &fake_of(w->in)->units[u];
+	unsigned int grace = fake_of(w->in)->graces + 1;
+	bool at_last_step = w->unit_seen[u] >> 24 == (w->steps & 0xff);
+
+	assert_true(u < UNITS);
+	assert_false(w->unit_now[u]);
+	w->unit_now[u] = true;
+	if (w->unit_seen[u] && !at_last_step)
+		assert_true((w->unit_seen[u] & 0xffffff) < grace);
+	if (w->unit_seen[u] && (w->unit_seen[u] & 0xffffff) == grace)
+		assert_memory_equal(now, &w->unit_was[u], sizeof(*now));
+	w->unit_seen[u] = ((w->steps + 1) & 0xff) << 24 | grace;
+	w->unit_was[u] = *now;
+}
+
+static void check_units(struct world *w)
+{
+	memset(w->unit_now, 0, sizeof(w->unit_now));
+	for (__u32 id = 1; id < bpvs_tables_svc_high(w->in); id++)
+		for (__u32 i = 0; i < units_of(w->in, id); i++)
+			check_unit(w, (__u32)w->in->svcs[id].buckets + i);
+}
+
 static bool filter_has(const __u64 *bits, const struct bpvs_addr *a)
 {
 	__u32 bit = bpvs_filter_bit(a);
@@ -251,6 +292,7 @@ static void check_world(struct world *w)
 	assert_int_equal(w->in->cfg->services4 + w->in->cfg->services6, want);
 	assert_int_equal(w->in->lock_depth, 0);
 	check_entries(w);
+	check_units(w);
 	check_rips(w);
 	w->steps++;
 }
@@ -461,8 +503,9 @@ static void step(struct world *w)
 
 static void run(struct fake_size size, bool tight, int steps)
 {
-	struct world w = { .in = fake_new(size), .tight = tight };
+	static struct world w;
 
+	w = (struct world){ .in = fake_new(size), .tight = tight };
 	w.entry_seen = calloc(size.list, sizeof(*w.entry_seen));
 	w.entry_now = calloc(size.list, sizeof(*w.entry_now));
 	for (int i = 0; i < steps; i++) {
@@ -498,6 +541,75 @@ static struct bpvs_instance *one_service(struct bpvs_svc_info *ret_svc)
 	*ret_svc = svc_info(0, BPVS_SCHED_RR);
 	assert_int_equal(bpvs_svc_add(in, ret_svc), 0);
 	return in;
+}
+
+static bool table_names(struct bpvs_instance *in, const struct bpvs_svc *svc, __u32 dest)
+{
+	const __u32 *table = fake_of(in)->units[(__u32)svc->buckets].dest;
+
+	for (__u32 b = 0; b < svc->buckets >> 32; b++)
+		if (table[b] == dest)
+			return true;
+	return false;
+}
+
+/* Room for 16 tables of mh: they can be changed, in place; a 17th finds none. */
+static void test_tables_full(void **state)
+{
+	struct bpvs_instance *in = fake_new((struct fake_size){ 20, 64, 256, 0 });
+	struct bpvs_svc_info svc = svc_info(0, BPVS_SCHED_MH);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+
+	(void)state;
+	fake_of(in)->chunks_most = 1;
+	for (__u16 n = 1; n <= 17; n++) {
+		svc.key.port = htons(n);
+		assert_int_equal(bpvs_svc_add(in, &svc), n < 17 ? 0 : -ENOMEM);
+		assert_int_equal(bpvs_dest_add(in, &svc.key, &d), n < 17 ? 0 : -ESRCH);
+	}
+	for (__u32 id = 1; id <= 16; id++) {
+		assert_int_equal(in->svcs[id].buckets >> 32, BPVS_BUCKETS_MH);
+		assert_true(table_names(in, &in->svcs[id],
+					in->lists[bpvs_list_off(in->svcs[id].list)].dest));
+	}
+	svc.sched = BPVS_SCHED_RR;
+	assert_int_equal(bpvs_svc_add(in, &svc), 0);
+	svc.sched = BPVS_SCHED_SH;
+	assert_int_equal(bpvs_svc_edit(in, &svc), -ENOMEM);
+	svc.key.port = htons(5);
+	assert_int_equal(bpvs_svc_edit(in, &svc), -ENOMEM);
+	assert_int_equal(bpvs_svc_del(in, &svc.key), 0);
+	svc.key.port = htons(17);
+	assert_int_equal(bpvs_svc_edit(in, &svc), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	fake_free(in);
+}
+
+/* A tool died when it had taken a destination off the list: the next makes the table anew. */
+static void test_table_repair(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1), e = dest_info(0, 2, 1);
+	struct bpvs_svc *slot = &in->svcs[fake_map_find(in, &svc.key)];
+	__u32 gone;
+
+	(void)state;
+	svc.sched = BPVS_SCHED_SH;
+	assert_int_equal(bpvs_svc_edit(in, &svc), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &e), 0);
+	gone = listed_id(&(struct world){ .in = in }, 0);
+	assert_true(table_names(in, slot, gone));
+	assert_int_equal(bpvs_tables_enter(in), 0);
+	bpvs_tables_touch(in);
+	bpvs_list_remove(in, slot, 1);
+	bpvs_unlock(in);
+	bpvs_tables_free(in);
+	assert_true(table_names(in, slot, gone));
+	assert_int_equal(bpvs_svc_get(in, &svc.key, &svc), 0);
+	assert_false(table_names(in, slot, gone));
+	fake_free(in);
 }
 
 static void test_errors(void **state)
@@ -736,11 +848,12 @@ static void test_backup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backup),	     cmocka_unit_test(test_random),
-		cmocka_unit_test(test_random_tight), cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_revival),	     cmocka_unit_test(test_thresholds),
-		cmocka_unit_test(test_local),	     cmocka_unit_test(test_wrr_change),
-		cmocka_unit_test(test_filter),	     cmocka_unit_test(test_rips),
+		cmocka_unit_test(test_random),	     cmocka_unit_test(test_random_tight),
+		cmocka_unit_test(test_errors),	     cmocka_unit_test(test_revival),
+		cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_local),
+		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_rips),	     cmocka_unit_test(test_tables_full),
+		cmocka_unit_test(test_table_repair), cmocka_unit_test(test_backup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 """The netns tier on Debian's stock 6.1: a sample by default, all of it with BPVS_VM=full.
 
 That kernel has what the host's may not: the real ipip device, which the TUN labs' real servers use
-there, and 802.1Q devices, which only here can be tested.
+there, SCTP sockets, and 802.1Q devices, which only here can be tested.
 """
 
 import os
@@ -17,6 +17,14 @@ SAMPLE = [
     "tests/netns/test_labs.py::test_udp_in_turn[nat-xdp-6]",
     "tests/netns/test_labs.py::test_tcp_in_turn[dr-tc-6]",
     "tests/netns/test_labs.py::test_tcp_in_turn[tun-xdp-4]",
+]
+# Real associations, for which the host's kernel need not have the sockets.
+SCTP = [
+    "tests/netns/test_sctp.py::test_associations[nat-xdp-4]",
+    "tests/netns/test_sctp.py::test_sums_left_to_the_device[4-nat-xdp]",
+    "tests/netns/test_sctp.py::test_associations[nat-tc-6]",
+    "tests/netns/test_sctp.py::test_associations[dr-tc-4]",
+    "tests/netns/test_sctp.py::test_associations[tun-xdp-6]",
 ]
 VLAN = ["tests/netns/test_vlan.py"]
 FULL = ["tests/netns"]
@@ -42,6 +50,11 @@ def test_labs(kernel):
     out = guest_pytest(FULL if full else SAMPLE, 5000 if full else 560)
     passed = re.search(r"^(\d+) passed, 0 failed, 0 skipped$", out, re.M)
     assert passed and int(passed.group(1)) >= len(SAMPLE), out
+
+
+def test_sctp(kernel):
+    out = guest_pytest(SCTP, 900)
+    assert re.search(rf"^{len(SCTP)} passed, 0 failed, 0 skipped$", out, re.M), out
 
 
 def test_vlan(kernel):

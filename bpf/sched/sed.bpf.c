@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shortest expected delay: the smallest (active + 1) / weight; the first in the list among equals.
+ */
+#include "sched.h"
+
+__attribute__((noinline)) int bpvs_sched_sed(struct bpvs_svc *svc, const struct bpvs_flow *flow)
+{
+	struct sched_least s = { LEAST_DELAY };
+
+	if (!svc || !flow)
+		return 0;
+	s.l = sched_list(svc);
+	s.from = s.l.len;
+	return bpvs_sched_least(&s);
+}

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+Real SCTP associations through the director: NAT to another port, DR, TUN; XDP, TC; IPv4, IPv6. The
+labs' hosts that TC serves leave the checksum to their devices, so both kinds of packets come by.
+"""
+
+import hashlib
+import os
+import re
+import socket
+import threading
+
+import pytest
+
+import netns
+
+LABS = [(name, mode) for name in ("nat", "dr", "tun") for mode in ("xdp", "tc")]
+FLAG = {"nat": "-m", "dr": "-g", "tun": "-i"}
+AF = {4: socket.AF_INET, 6: socket.AF_INET6}
+PORT = 7000
+RPORT = {"nat": 7001, "dr": PORT, "tun": PORT}
+families = pytest.mark.parametrize("family", [4, 6])
+
+
+def sctp_missing():
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError as e:
+        return f"no SCTP sockets in this kernel: {e}"
+    return None
+
+
+pytestmark = pytest.mark.skipif(bool(sctp_missing()), reason=str(sctp_missing()))
+
+
+@pytest.fixture(scope="module", params=LABS, ids=["-".join(lab) for lab in LABS])
+def lab(request, make_lab):
+    name, mode = request.param
+    lab = make_lab(name, mode)
+    yield lab
+    lab.down()
+
+
+def at(addr, port):
+    return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"
+
+
+class Server:
+    """Says its name, then the digest of what it is sent, of each association."""
+
+    def __init__(self, host, family, addr, port, name):
+        self.name = name
+        self.sock = host.socket(AF[family], socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+        self.sock.bind((addr, port))
+        self.sock.listen()
+        self.sock.settimeout(60 * netns.PATIENCE)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                conn, _ = self.sock.accept()
+            except OSError:
+                return
+            with conn:
+                conn.settimeout(10 * netns.PATIENCE)
+                self.answer(conn)
+
+    def answer(self, conn):
+        conn.sendall(self.name.encode())
+        left = int(conn.recv(100))
+        digest = hashlib.sha256()
+        while left > 0 and (data := conn.recv(65536)):
+            digest.update(data)
+            left -= len(data)
+        conn.sendall(digest.digest())
+        conn.recv(100)  # until the client shuts down
+
+    def close(self):
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def service(request, lab, family):
+    """The service's address; its two servers are there for as long."""
+    suffix = "" if family == 4 else "_6"
+    vip = lab.at["VIP" if family == 4 else "VIP6"]
+    svc = at(vip, PORT)
+    rport = RPORT[lab.name]
+    servers = []
+    lab.ipvsadm("-A", "--sctp-service", svc, "-s", "rr")
+    for n, host in ((1, lab.rs1), (2, lab.rs2)):
+        rip = lab.at[f"RIP{n}{suffix}"]
+        lab.ipvsadm("-a", "--sctp-service", svc, "-r", at(rip, rport), FLAG[lab.name])
+        own = rip if lab.name == "nat" else vip
+        servers.append(Server(host, family, own, rport, f"rs{n}"))
+    yield vip
+    for server in servers:
+        server.close()
+    lab.ipvsadm("-D", "--sctp-service", svc)
+
+
+def source(lab, family):
+    """The client's own address: an endpoint that is bound to none tells the server all it has."""
+    show = lab.client.ip("-o", f"-{family}", "addr", "show", "scope", "global")
+    return re.search(r"inet6? ([0-9a-f.:]+)/", show).group(1)
+
+
+class Association:
+    def __init__(self, lab, family, vip):
+        self.lab, self.vip = lab, vip
+        self.sock = lab.client.socket(AF[family], socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+        self.sock.bind((source(lab, family), 0))
+        self.sock.settimeout(20 * netns.PATIENCE)
+        self.sock.connect((vip, PORT))
+        self.name = self.sock.recv(100).decode()
+
+    def talk(self, size, piece):
+        content = os.urandom(size)
+        self.sock.sendall(str(size).encode())
+        for i in range(0, size, piece):
+            self.sock.sendall(content[i : i + piece])
+        assert self.sock.recv(100) == hashlib.sha256(content).digest()
+
+    def listed(self):
+        """Its line of the connections' list, as words."""
+        addr, port = self.sock.getsockname()[:2]
+        lines = self.lab.ipvsadm("-Lnc").splitlines()
+        (line,) = [ln.split() for ln in lines if f" {at(addr, port)} " in ln]
+        return line
+
+    def close(self):
+        """Until the server's last word of the shutdown has come."""
+        self.sock.shutdown(socket.SHUT_WR)
+        assert self.sock.recv(100) == b""
+
+
+def actives(lab):
+    out = lab.ipvsadm("-Ln", "--sctp-service", at(lab.at["VIP"], PORT))
+    return [int(line.split()[4]) for line in out.splitlines() if line.startswith("  -> 1")]
+
+
+@families
+def test_associations(lab, family, service):
+    """In turn; listed as ESTABLISHED while they last, and active; over when they are shut down."""
+    names = []
+    for size, piece in ((5, 5), (3000, 100), (40000, 1400), (40000, 20000)):
+        one = Association(lab, family, service)
+        names.append(one.name)
+        one.talk(size, piece)
+        line = one.listed()
+        assert (line[0], line[2]) == ("SCTP", "ESTABLISHED"), line
+        if family == 4:
+            assert sorted(actives(lab)) == [0, 1]
+        one.close()
+        # Without the servers' packets IPVS's table takes the client's SHUTDOWN for the last word.
+        want = {"CLOSED"} if lab.name == "nat" else {"S-RECEIVED", "CLOSED"}
+        assert one.listed()[2] in want
+        one.sock.close()
+    assert names in (["rs1", "rs2"] * 2, ["rs2", "rs1"] * 2)
+
+
+@pytest.mark.parametrize("lab", [("nat", "xdp")], ids=["nat-xdp"], indirect=True)
+@families
+def test_sums_left_to_the_device(lab, family, service):
+    """XDP leaves a checksum of zero to TC, which leaves it to the device that sends the packet."""
+    lab.client.run("ethtool", "-K", "eth0", "tx", "on")
+    try:
+        one = Association(lab, family, service)
+        one.talk(3000, 1000)
+        one.close()
+        one.sock.close()
+    finally:
+        lab.client.run("ethtool", "-K", "eth0", "tx", "off")

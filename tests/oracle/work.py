@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A worker process holds one world and runs scenarios in it, in the guest or on the host.
+
+For the most part scenarios wait (for the kernel's statistics, for what is to expire), so there are
+more workers than CPUs.
+"""
+
+import json
+import os
+import signal
+import socket
+import struct
+import time
+import traceback
+
+import scenario
+import world
+
+
+def send(sock, message):
+    data = json.dumps(message).encode()
+    sock.sendall(struct.pack("!I", len(data)) + data)
+
+
+def receive(sock):
+    size = sock.recv(4, socket.MSG_WAITALL)
+    if len(size) < 4:
+        return None
+    return json.loads(sock.recv(struct.unpack("!I", size)[0], socket.MSG_WAITALL))
+
+
+def late(_signal, _frame):
+    raise world.WorldError("an event took too long")
+
+
+def play(here, text, fresh):
+    """Run a scenario in a world: the events' results, those of the last looks with them."""
+    (read,) = scenario.parse(text)
+    here.reset(text, fresh)
+    results = [here.event(event) for event in read.events]
+    if read.name != scenario.REDUCED:
+        looks = [scenario.Event(text) for text in scenario.LAST_LOOKS]
+        results += [here.do_look(event, last=True) for event in looks]
+    return results
+
+
+def work(sock, engine, tools):
+    signal.signal(signal.SIGALRM, late)
+    here = world.WORLDS[engine](tools)
+    while (task := receive(sock)) is not None:
+        start = time.monotonic()
+        answer = {}
+        try:
+            answer["results"] = play(here, task["text"], task["fresh"])
+        except Exception:  # whatever it is, the run goes on and reports it
+            answer["error"] = traceback.format_exc()
+            here.used = None
+        answer["seconds"] = time.monotonic() - start
+        send(sock, answer)
+    here.end()
+
+
+class Worker:
+    def __init__(self, engine, tools):
+        self.engine = engine
+        self.sock, far = socket.socketpair()
+        self.task = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.sock.close()
+            try:
+                work(far, engine, tools)
+            finally:
+                os._exit(0)
+        far.close()
+
+    def start(self, task):
+        """`task` is the caller's number for it, and what to do."""
+        self.task = task
+        send(self.sock, task[1])
+
+    def finish(self):
+        answer = receive(self.sock) or {"error": "the worker has died", "seconds": 0}
+        task, self.task = self.task, None
+        return task, answer
+
+    def end(self):
+        """Its instance goes with it."""
+        self.sock.close()
+        os.waitpid(self.pid, 0)
