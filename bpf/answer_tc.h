@@ -187,7 +187,8 @@ static __always_inline int answer_stray(struct conn_scratch *x)
 	struct bpvs_dest *d;
 	__u32 *id;
 
-	if (x->flow.proto == IPPROTO_TCP && (x->flow.tcp_flags & TH_RST))
+	/* An ABORT is marked, too. */
+	if (x->flow.tcp_flags & TH_RST)
 		return BPVS_NO_REPLY;
 	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
 	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;

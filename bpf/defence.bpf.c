@@ -94,8 +94,10 @@ static __always_inline __u32 conn_timeout(const struct bpvs_conn *c, __u64 word)
 
 	if (c->flags & BPVS_CONN_TEMPLATE)
 		return READ_ONCE(c->timeout);
-	if (c->proto != IPPROTO_TCP)
+	if (c->proto == IPPROTO_UDP)
 		return READ_ONCE(bpvs_cfg.udp_timeout);
+	if (c->proto == IPPROTO_SCTP)
+		return READ_ONCE(bpvs_cfg.sctp_timeout[state < BPVS_SCTP_STATES ? state : 0]);
 	return READ_ONCE(bpvs_cfg.tcp_timeout[state < BPVS_TCP_STATES ? state : 0]);
 }
 
@@ -130,20 +132,25 @@ static __always_inline bool template_drops(const struct bpvs_conn *c, __u64 word
 	return !(word_state(word) & BPVS_TEMPLATE_ASSURED);
 }
 
+static __always_inline bool half_open(__u8 proto, __u32 state)
+{
+	if (proto == IPPROTO_TCP)
+		return state == BPVS_TCP_SYN_RECV || state == BPVS_TCP_SYNACK;
+	return state == BPVS_SCTP_INIT1 || state == BPVS_SCTP_INIT;
+}
+
 static __always_inline bool conn_drops(const struct bpvs_conn *c, __u64 word, __u32 now)
 {
 	if (c->flags & BPVS_CONN_TEMPLATE)
 		return template_drops(c, word, now);
-	if (c->proto != IPPROTO_TCP)
+	if (c->proto == IPPROTO_UDP)
 		return drop_by_chance(c, word, now);
-	switch (word_state(word)) {
-	case BPVS_TCP_SYN_RECV:
-	case BPVS_TCP_SYNACK:
+	if (half_open(c->proto, word_state(word)))
 		return true;
-	case BPVS_TCP_ESTABLISHED:
-		return drop_by_chance(c, word, now);
-	}
-	return false;
+	if (word_state(word) !=
+	    (c->proto == IPPROTO_TCP ? (__u32)BPVS_TCP_ESTABLISHED : (__u32)BPVS_SCTP_ESTABLISHED))
+		return false;
+	return drop_by_chance(c, word, now);
 }
 
 /* With the last of its connections a template goes that was never assured. */

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.usefixtures("no_bugs")
 
 each_family = pytest.mark.parametrize("fam", FAMILIES, ids=["v4", "v6"])
 each_hook = pytest.mark.parametrize("hook", ["xdp", "tc"])
-each_proto = pytest.mark.parametrize("proto", ["tcp", "udp"])
+each_proto = pytest.mark.parametrize("proto", ["tcp", "udp", "sctp"])
 
 DEFAULTS = ("conn_max=1073741824", "nat_icmp_send=0", "schedule_icmp=0")
 SHARED, EMPTY, PERSISTENT = 82, 83, 84
@@ -25,7 +25,7 @@ def services(ns, prog):
     ns.ipvsadm("-C")
     bpvs(ns, "flush")
     for fam in FAMILIES:
-        for opt in ("-t", "-u"):
+        for opt in ("-t", "-u", "--sctp-service"):
             for vport, rport in ((80, 8080), (81, 8081), (SHARED, 8081)):
                 service = fam.endpoint(fam.vip, vport)
                 ns.ipvsadm(f"-A {opt} {service} -s rr\n"
@@ -128,7 +128,7 @@ def test_nat_icmp_send_not(ns, prog, fam):
     """Not about RST, other ports, other servers; and replies of connections go on."""
     bpvs(ns, "sysctl", "nat_icmp_send=1")
     for body, n in ((l4("tcp", 8080, 4000, "R"), 1), (l4("tcp", 8080, 4000, "RA"), 1),
-                    (l4("tcp", 9999, 4000, "A"), 1), (l4("udp", 8080, 4000), 2)):
+                    (l4("sctp", 8080, 4000, "R"), 1), (l4("tcp", 9999, 4000, "A"), 1), (l4("udp", 8080, 4000), 2)):
         given = in_s0(fam, body, n)
         result = prog.tc(given, "s0")
         assert result.fate == "pass" and result.raw == bytes(given)
