@@ -191,6 +191,34 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 	return LATER_ANSWER;
 }
 
+/*
+ * nat_icmp_send: tell a NAT real server that nobody knows the connection of its packet x->flow. Not
+ * about what ends a connection. The source is the address that we speak to the server from.
+ */
+static __always_inline int answer_stray(struct conn_scratch *x)
+{
+	struct bpvs_svc_key key = {
+		.addr = x->flow.saddr,
+		.port = x->flow.sport,
+		.proto = x->flow.proto,
+		.af = x->flow.af | BPVS_KEY_RIP,
+	};
+	struct bpvs_dest *d;
+	__u32 *id;
+
+	/* An ABORT is marked, too. */
+	if (x->flow.tcp_flags & TH_RST)
+		return BPVS_NO_REPLY;
+	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
+	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
+	if (!d)
+		return BPVS_NO_REPLY;
+	answer_no_dest(x);
+	x->answer.from = d->tun_src;
+	x->why = BPVS_STRAY;
+	return LATER_ANSWER;
+}
+
 static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
 					  const struct bpvs_addr *from, __u32 mtu, __u32 counts)
 {

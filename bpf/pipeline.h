@@ -163,6 +163,20 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 	return xmit_in(pkt, f, &hit, d, now);
 }
 
+/* A packet that may be a real server's, but of no connection. XDP leaves it to TC in any case. */
+static __always_inline int reply_unknown(const struct bpvs_flow *f, __u32 pass)
+{
+	struct conn_scratch *x;
+
+	if (likely(!PKT_COMPLETE || !READ_ONCE(bpvs_cfg.nat_icmp_send)))
+		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
+	x = conn_scratch();
+	if (!x)
+		return BPVS_BUG_MAP;
+	pkt_keep_flow(x, f);
+	return LATER_STRAY;
+}
+
 /* Back from a real server, by NAT. */
 static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass)
 {
@@ -172,7 +186,7 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 
 	key_reply(&k, f, now);
 	if (!conn_look(&k, &hit) && !reply_stateless(f, now, &hit))
-		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
+		return reply_unknown(f, pass);
 	/* Only NAT comes back this way. */
 	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
 		return BPVS_NO_REPLY;

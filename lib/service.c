@@ -80,7 +80,7 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 	if (!kept)
 		bpvs_tables_enter_svc(in, id);
 	if (!svc->key.fwmark)
-		bpvs_filter_set(in->filter->vip, &svc->key.addr);
+		bpvs_filter_vip_set(in, &svc->key.addr);
 	err = bpvs_map_svc_put(in, &svc->key, id);
 	if (err) {
 		__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);

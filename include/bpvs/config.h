@@ -121,7 +121,7 @@ struct bpvs_config {
 	__s32 sync_sock_size;
 	__s32 sync_threshold[2];
 	__s32 sync_version;
-	__u32 backup_runs; /* a synchronisation daemon receives, and none sends: see backup_only */
+	__s32 backup_runs; /* a synchronisation daemon receives, and none sends: see backup_only */
 	__u32 pad;
 	__u64 sync_qlen_max;
 	__u64 est_cpulist[BPVS_EST_CPUS / 64];
