@@ -28,19 +28,27 @@ static void bits_store(__u64 *to, const __u64 *from)
 			__atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
 }
 
-/* Services, and those kept because connections to them may go on. A mark has no address. */
+/*
+ * Services, and those kept because connections to them may go on. A mark has no address: the data
+ * path sets the bits of what it makes connections for, and while there may be some none is cleared.
+ */
 void bpvs_filter_vips(struct bpvs_instance *in)
 {
 	__u64 bits[WORDS] = { 0 };
+	bool marks = false;
 
 	for (__u32 id = 1; id < bpvs_tables_svc_high(in); id++) {
 		const struct bpvs_svc *svc = &in->svcs[id];
 
-		if (((svc->flags & BPVS_SVC_IN_USE) || in->tables->svc_refs[id]) &&
-		    !svc->key.fwmark)
+		if (!(svc->flags & BPVS_SVC_IN_USE) && !in->tables->svc_refs[id])
+			continue;
+		if (svc->key.fwmark)
+			marks = true;
+		else
 			bit_set(bits, &svc->key.addr);
 	}
-	bits_store(in->filter->vip, bits);
+	if (!marks)
+		bits_store(in->filter->vip, bits);
 }
 
 /* Destinations whose replies come back through here, removed ones included. */

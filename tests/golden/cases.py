@@ -23,8 +23,6 @@ def not_built(line):
         if after.get("-s") in OTHER_SCHEDULERS:
             return "the scheduler " + after["-s"]
     if command in ("-A", "-E", "-a", "-e"):
-        if "-f" in words:
-            return "firewall-mark services"
         if after.get("--tun-type") in ("gue", "gre"):
             return after["--tun-type"].upper() + " tunnels"
     if words and words[0] == "--start-daemon":
