@@ -73,6 +73,15 @@ struct {
 	__type(value, struct bpvs_call);
 } bpvs_calls SEC(".maps") __weak;
 
+/* What lblc and lblcr remember, by place (include/bpvs/lblc.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BPVS_LBLC_PLACES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct bpvs_lblc);
+} bpvs_lblc SEC(".maps") __weak;
+
 /* Fragments whose ports are known from the first one. */
 struct frag_key {
 	struct bpvs_addr saddr;

@@ -6,6 +6,7 @@
  */
 #include "conn.h"
 #include "defence.h"
+#include "sched/locality.h"
 
 #define TICK_NS	  4000000ULL
 #define SECOND_NS 1000000000ULL
@@ -304,6 +305,58 @@ static __always_inline void estimates(__u64 now_ns)
 }
 
 /*
+ * lblc and lblcr: all places once a minute, a few at each tick. Minutes are those of the clock, so
+ * that the next begins in time though there was nothing to walk.
+ */
+#define LBLC_PASS_NS (60 * SECOND_NS)
+#define LBLC_SLICE   1024
+
+struct lblc_walk {
+	__u32 place;
+	__u32 pass;
+	__u32 now;
+};
+
+static long lblc_one(__u32 i, void *arg)
+{
+	const struct lblc_walk *w = arg;
+
+	bpvs_lblc_visit(w->place + i, w->pass, w->now);
+	return 0;
+}
+
+static __always_inline void lblc_pass(__u64 now_ns)
+{
+	__u32 pass = (__u32)(now_ns / LBLC_PASS_NS), num;
+	__u32 upto = (__u32)(now_ns % LBLC_PASS_NS * BPVS_LBLC_PLACES / LBLC_PASS_NS);
+	struct lblc_walk w = {
+		.place = bpvs_cfg.lblc_at,
+		.pass = bpvs_cfg.lblc_pass,
+		.now = clock_now(),
+	};
+
+	if (!READ_ONCE(bpvs_cfg.lblc_num)) {
+		bpvs_cfg.lblc_pass = pass;
+		bpvs_cfg.lblc_at = upto;
+		return;
+	}
+	/* What is left of the last minute's walk comes first. */
+	if (bpvs_cfg.lblc_pass != pass)
+		upto = BPVS_LBLC_PLACES;
+	if (upto > w.place) {
+		num = upto - w.place;
+		if (num > LBLC_SLICE)
+			num = LBLC_SLICE;
+		bpf_loop(num, lblc_one, &w, 0);
+		bpvs_cfg.lblc_at = w.place + num;
+	}
+	if (bpvs_cfg.lblc_pass != pass && bpvs_cfg.lblc_at >= BPVS_LBLC_PLACES) {
+		bpvs_cfg.lblc_pass = pass;
+		bpvs_cfg.lblc_at = 0;
+	}
+}
+
+/*
  * Times are compared within half of the clock's range: one that has passed is carried along. Well
  * behind, for a packet that another CPU looks at has read the clock a moment ago, and to that one
  * the table must not look full.
@@ -331,6 +384,7 @@ static int tick(void *map, __u32 *key, struct bpvs_timer *t)
 	bpvs_defence(clock_now());
 	behind = sweep(start);
 	estimates(start);
+	lblc_pass(start);
 	cost = bpf_ktime_get_ns() - start;
 	if (cost > bpvs_cfg.tick_cost)
 		bpvs_cfg.tick_cost = cost;

@@ -5,27 +5,9 @@
 #include <string.h>
 #include "commands.h"
 
-/* Schedulers of kernels up to 7.2 that are yet to be written. */
-static bool sched_is_known(const char *name)
-{
-	static const char *const names[] = { "lblc", "lblcr", "twos" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(names[i], name))
-			return true;
-	return false;
-}
-
 int sched_resolve(const char *name, unsigned int *ret)
 {
-	char what[64];
-
-	if (!bpvs_sched_find(name, ret))
-		return 0;
-	if (!sched_is_known(name))
-		return complain(CMD_ADD, -ENOENT);
-	snprintf(what, sizeof(what), "the scheduler %s (-s %s) is", name, name);
-	return complain_not_built(what);
+	return bpvs_sched_find(name, ret) ? complain(CMD_ADD, -ENOENT) : 0;
 }
 
 static int service_put(struct bpvs_instance *in, const struct args *a)

@@ -60,6 +60,15 @@ static void wrr_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
+/* A new table, empty; what is in the old one the timer removes. */
+static __u32 lblc_table(struct bpvs_instance *in, struct bpvs_svc *svc)
+{
+	svc->lblc_pass = __atomic_load_n(&in->cfg->lblc_pass, __ATOMIC_RELAXED);
+	svc->lblc_runs = 1;
+	svc->lblc_goal = 0;
+	return ++in->cfg->tool_reserved[BPVS_TOOL_LBLC_TABLE];
+}
+
 int bpvs_sched_ready(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	return bpvs_buckets_open(in, svc);
@@ -86,6 +95,8 @@ int bpvs_sched_start(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 sched
 
 	if (err)
 		return err;
+	if (sched == BPVS_SCHED_LBLC || sched == BPVS_SCHED_LBLCR)
+		state = lblc_table(in, svc);
 	if (sched == BPVS_SCHED_WRR) {
 		wrr_measure(in, svc);
 		state = state_word(0, svc->wrr_max);

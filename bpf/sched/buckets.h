@@ -27,9 +27,9 @@ static __always_inline __u32 source_fold(const struct bpvs_flow *f, __u32 sched_
 #define BUCKET_CLOSED (-1)
 
 /*
- * The destination in a bucket of a table (svc->buckets); 0: none, the table is empty; BUCKET_CLOSED:
- * one that takes no new connections. The table may be the shorter one of the scheduler which the
- * service is being edited to or from, or was when its tool was killed: then it serves as it is.
+ * The destination in a bucket of a table (svc->buckets); 0: none, the table is empty;
+ * BUCKET_CLOSED: one that takes no new connections. The table may be that of the scheduler which
+ * the service is being edited to or from, or was when a tool was killed: then it serves as it is.
  *
  * A global function, for the walks' sake.
  */

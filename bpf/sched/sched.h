@@ -48,6 +48,14 @@ static __always_inline struct bpvs_list_entry sched_entry(struct sched_list l, _
 	return none;
 }
 
+/* IPVS's measure of load: an active connection weighs as much as 257 inactive ones. */
+#define OVERHEAD_ACTIVE 257
+
+static __always_inline __s64 sched_overhead(const struct bpvs_dest *d)
+{
+	return (__s64)READ_ONCE(d->active) * OVERHEAD_ACTIVE + READ_ONCE(d->inactive);
+}
+
 /* May the destination take a new connection, its weight aside? */
 static __always_inline bool sched_open(const struct bpvs_dest *d)
 {
@@ -96,8 +104,8 @@ struct sched_least {
 #define LEAST_IDLE_FIRST 0x2 /* the first one without active connections ends the walk */
 #define LEAST_WITHIN	 0x4 /* passes over those with more active connections than weight */
 
-/* IPVS's overhead: an active connection weighs as much as 257 inactive ones. */
-#define LEAST_OVERHEAD .per_active = 257, .per_inactive = 1
+/* sched_overhead() */
+#define LEAST_OVERHEAD .per_active = OVERHEAD_ACTIVE, .per_inactive = 1
 /* The expected delay of sed and nq: the connection to come counts, inactive ones do not. */
 #define LEAST_DELAY    .per_active = 1, .base = 1
 #define LEAST_HEAVIEST .base = 1

@@ -6,6 +6,7 @@
 #include <bpvs/config.h>
 #include <bpvs/conn.h>
 #include <bpvs/dest.h>
+#include <bpvs/lblc.h>
 #include <bpvs/service.h>
 #include <bpvs/stats.h>
 
@@ -17,6 +18,7 @@ _Static_assert(offsetof(struct bpvs_dest, addr) == 64, "line 1 holds the configu
 _Static_assert(offsetof(struct bpvs_dest, active) == 128, "line 2 holds the counters");
 _Static_assert(sizeof(struct bpvs_svc_key) == 24, "no padding in a map's key");
 _Static_assert(sizeof(struct bpvs_spill_key) == 40, "no padding in a map's key");
+_Static_assert(sizeof(struct bpvs_lblc) == 96, "no hidden padding");
 _Static_assert(sizeof(struct bpvs_list_entry) == 8, "one store replaces a list entry");
 _Static_assert(sizeof(struct bpvs_bucket_unit) == 4 * BPVS_UNIT, "units make one array");
 _Static_assert(sizeof(struct bpvs_nexthop) == 32, "a next hop is half a line");

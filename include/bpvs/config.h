@@ -40,7 +40,8 @@ struct bpvs_rodata {
 struct bpvs_config {
 	__u32 tcp_timeout[BPVS_TCP_STATES]; /* clock units, indexed by state */
 	__u32 udp_timeout;		    /* clock units */
-	__u32 services4;		    /* services of each family; 0 switches the family off */
+	__u32 secure_tcp_on; /* TCP goes by the tables for times of attack; the timer writes it */
+	__u32 services4;     /* services of each family; 0 switches the family off */
 	__u32 services6;
 	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
 	__u32 any_port_services; /* ... only where there is one */
@@ -60,6 +61,9 @@ struct bpvs_config {
 	__u32 est_at;	/* next of est_svcs + est_dests to estimate */
 	__u32 est_svcs; /* ids that this round visits: those below */
 	__u32 est_dests;
+	__u32 lblc_at;		 /* next place of bpvs_lblc to look at ... */
+	__u32 lblc_pass;	 /* ... in this minute */
+	__u32 lblc_num;		 /* entries of bpvs_lblc; who makes or ends one */
 	__u64 est_start;	 /* CLOCK_MONOTONIC of the estimator's running round, ns */
 	__u64 tick_clock;	 /* jiffies of the last tick ... */
 	__u64 tick_ktime;	 /* ... and CLOCK_MONOTONIC, ns */
@@ -84,11 +88,10 @@ struct bpvs_config {
 	__u32 defence_asked;
 	__u32 defence_done;
 	__u32 drop_entry_on;  /* the sweep drops entries at random */
-	__u32 secure_tcp_on;  /* TCP's states go by the tables for times of attack */
 	__s32 drop_rate;      /* one new connection in so many is dropped; 0 = none */
 	__s32 drop_counter;   /* until the next one; also moved by the data path */
 	__s8 drop_classes[9]; /* drop_entry's, by packets of the connection */
-	__u8 pad0[7];
+	__u8 pad0[3];
 	__u64 free_pages; /* at the last look */
 	/* sysctls of the same name (lib/sysctl.def) */
 	__s32 am_droprate;
@@ -133,6 +136,7 @@ enum bpvs_tool_word {
 	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
 	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
 	BPVS_TOOL_UNIT_HIGH, /* no table that may still be read lies behind this unit */
+	BPVS_TOOL_LBLC_TABLE, /* number of the last table of lblc and lblcr */
 };
 
 /*

@@ -60,6 +60,7 @@ struct bpvs_svc {
 	/*
 	 * Low half: position of the destination chosen last, plus one; 0 = before the first.
 	 * High half: wrr's current weight (signed).
+	 * Of lblc and lblcr: number of the table, and how many entries it has (lblc.h).
 	 */
 	__u64 sched_state;
 	__s32 wrr_step; /* greatest common divisor of the weights > 0, or 1 */
@@ -74,12 +75,16 @@ struct bpvs_svc {
 	 */
 	__u32 epoch;
 	__u32 pe; /* enum bpvs_pe */
-	__u32 reserved[10];
 	/*
 	 * The table of a scheduler that hashes: its first unit of bpvs_buckets (low half) and its
 	 * number of buckets (high half) in one word; 0 = none. One store publishes a new table.
 	 */
 	__u64 buckets;
+	/* lblc, lblcr: the timer's; see lblc_turn() */
+	__u32 lblc_pass;
+	__u32 lblc_runs;
+	__s32 lblc_goal;
+	__u32 reserved[7];
 };
 
 /*

@@ -9,9 +9,6 @@ import subprocess
 
 CASES = json.loads((pathlib.Path(__file__).parent / "commands.json").read_text())
 
-SCHEDULERS = {"rr", "wrr", "lc", "wlc", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "none"}
-OTHER_SCHEDULERS = {"lblc", "lblcr", "twos"}
-
 
 def not_built(line):
     """The feature that a command line needs and that is not built yet, or None."""
@@ -19,9 +16,6 @@ def not_built(line):
     words = words[1:] if words and words[0] == "ipvsadm" else words
     after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
     command = words[0][:2] if words else ""
-    if command in ("-A", "-E"):
-        if after.get("-s") in OTHER_SCHEDULERS:
-            return "the scheduler " + after["-s"]
     if command in ("-A", "-E", "-a", "-e"):
         if after.get("--tun-type") in ("gue", "gre"):
             return after["--tun-type"].upper() + " tunnels"

@@ -187,7 +187,7 @@ def restore_lines(first, services, dests):
     return "\n".join(lines) + "\n"
 
 
-SCHEDULERS = ("rr", "wrr", "lc", "wlc", "dh", "sh", "mh")
+SCHEDULERS = "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos none".split()
 
 
 def random_edit(rng, world):

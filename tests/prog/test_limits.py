@@ -35,6 +35,22 @@ def test_destinations_of_a_service(adm):
     assert adm("-a", "-t", "10.0.0.1:80", "-r", "10.9.9.9:80").returncode == 0
 
 
+def test_destinations_in_all(adm):
+    """Full services of the largest weight, 65,536 destinations in all."""
+    lines = []
+    for s in range(64):
+        lines.append(f"-A -t 10.0.0.1:{1000 + s} -s wlc")
+        lines += [
+            f"-a -t 10.0.0.1:{1000 + s} -r 10.{10 + s}.{i // 250}.{i % 250 + 1}:80 -w 2147483647"
+            for i in range(MOST)
+        ]
+    assert adm("-R", stdin="\n".join(lines)).stderr == ""
+    listing = adm("-Ln").stdout
+    assert listing.count("  -> 10.") == 65536
+    assert listing.count(" 2147483647 ") == 65536
+    assert adm("-C").returncode == 0
+
+
 def test_a_stranger_with_the_lock(adm):
     """The lock is an address that anybody may bind: who is not root is named, not waited for."""
     squat = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind('\\0bpvs-tables');"

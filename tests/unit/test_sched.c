@@ -17,10 +17,9 @@
 #include "host_env.h"
 #include "../../bpf/sched/sched.h"
 
-struct host_map bpvs_lists, bpvs_dests, bpvs_buckets;
-
 #define MOST 12	  /* come and go at random */
 #define MANY 1000 /* one test has so many */
+#define ADDRS 5 /* destination addresses, for lblc and lblcr */
 #define HEAD -1
 
 struct twin_dest {
@@ -32,9 +31,19 @@ struct twin_dest {
 	bool over;
 };
 
+/* What lblc and lblcr remember of an address: keys of destinations, the newest first. */
+struct twin_set {
+	int keys[MOST];
+	int num;
+	__u32 modified;
+};
+
 struct twin {
 	struct twin_dest list[MANY];
 	int num;
+	struct twin_dest gone[MOST]; /* by key: as it was when it was removed */
+	struct twin_set sets[ADDRS];
+	int addr; /* of the packet */
 	int last; /* rr: chosen last; wrr: cl */
 	int cw, mw, di;
 	int table[4093]; /* dh, sh, mh: keys, or -1 */
@@ -49,16 +58,6 @@ struct world {
 	struct twin t;
 	unsigned int chosen, none, moved;
 };
-
-static unsigned int rnd(unsigned int n)
-{
-	static uint64_t state = 0x2545f4914f6cdd1dULL;
-
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned int)(state >> 33) % n;
-}
 
 /* ---- the kernel's way ---- */
 
@@ -173,6 +172,97 @@ static int twin_heaviest(struct twin *t, bool within)
 	return best;
 }
 
+static int twin_find(const struct twin *t, int key)
+{
+	for (int i = 0; i < t->num; i++)
+		if (t->list[i].key == key)
+			return i;
+	return -1;
+}
+
+static bool twin_overloaded(const struct twin *t, const struct twin_dest *d)
+{
+	if (d->active <= d->weight)
+		return false;
+	for (int i = 0; i < t->num; i++)
+		if (2LL * t->list[i].active < t->list[i].weight)
+			return true;
+	return false;
+}
+
+/* One destination an address, thresholds or not. */
+static int twin_lblc(struct twin *t)
+{
+	struct twin_set *set = &t->sets[t->addr];
+	int i = set->num ? twin_find(t, set->keys[0]) : -1;
+
+	if (i >= 0 && t->list[i].weight > 0 && !twin_overloaded(t, &t->list[i]))
+		return i;
+	i = twin_least(t, true, false);
+	if (i < 0)
+		return -1;
+	set->keys[0] = t->list[i].key;
+	set->num = 1;
+	return i;
+}
+
+/* Place in the set of the least loaded that is usable, or of the most loaded whatever it is. */
+static int twin_set_pick(const struct twin *t, const struct twin_set *set, bool most)
+{
+	const struct twin_dest *b = NULL;
+	int best = -1;
+
+	for (int s = 0; s < set->num; s++) {
+		int i = twin_find(t, set->keys[s]);
+		const struct twin_dest *d = i < 0 ? &t->gone[set->keys[s]] : &t->list[i];
+		int64_t better;
+
+		if (d->weight <= 0 || (!most && (i < 0 || d->over)))
+			continue;
+		better = b ? overhead(b) * d->weight - overhead(d) * b->weight : 0;
+		if (!b || (most ? better < 0 : better > 0)) {
+			best = s;
+			b = d;
+		}
+	}
+	return best;
+}
+
+static void twin_set_join(struct twin_set *set, int key)
+{
+	for (int s = 0; s < set->num; s++)
+		if (set->keys[s] == key)
+			return;
+	memmove(set->keys + 1, set->keys, (size_t)set->num++ * sizeof(set->keys[0]));
+	set->keys[0] = key;
+	set->modified = host_clock;
+}
+
+static void twin_set_leave(struct twin_set *set, int s)
+{
+	memmove(set->keys + s, set->keys + s + 1, (size_t)(--set->num - s) * sizeof(set->keys[0]));
+	set->modified = host_clock;
+}
+
+static int twin_lblcr(struct twin *t)
+{
+	struct twin_set *set = &t->sets[t->addr];
+	int s = twin_set_pick(t, set, false), i = s < 0 ? -1 : twin_find(t, set->keys[s]);
+
+	if (set->num > 1 &&
+	    host_clock - set->modified > host_cfg->lblcr_expiration * host_ro->clock_hz) {
+		s = twin_set_pick(t, set, true);
+		if (s >= 0)
+			twin_set_leave(set, s);
+	}
+	if (i >= 0 && !twin_overloaded(t, &t->list[i]))
+		return i;
+	i = twin_least(t, true, false);
+	if (i >= 0)
+		twin_set_join(set, t->list[i].key);
+	return i;
+}
+
 static void twin_wrr_measure(struct twin *t)
 {
 	int max = 0;
@@ -235,14 +325,6 @@ static struct bpvs_dest_info dest_info(const struct world *w, int key, int weigh
 	};
 }
 
-static int twin_find(const struct twin *t, int key)
-{
-	for (int i = 0; i < t->num; i++)
-		if (t->list[i].key == key)
-			return i;
-	return -1;
-}
-
 static struct bpvs_svc *svc_of(const struct world *w)
 {
 	return &w->in->svcs[w->svc_id];
@@ -282,6 +364,7 @@ static void op_del(struct world *w, int i)
 	struct bpvs_dest_info info = dest_info(w, t->list[i].key, 0);
 
 	assert_int_equal(bpvs_dest_del(w->in, &w->svc.key, &info.addr, info.port), 0);
+	t->gone[t->list[i].key] = t->list[i];
 	memmove(t->list + i, t->list + i + 1, (size_t)(--t->num - i) * sizeof(t->list[0]));
 	/* The one before it takes over; before the first that is the head. */
 	if (t->last >= i)
@@ -362,6 +445,10 @@ static int twin_schedule(struct world *w, const struct bpvs_flow *flow)
 		return twin_heaviest(&w->t, false);
 	case BPVS_SCHED_OVF:
 		return twin_heaviest(&w->t, true);
+	case BPVS_SCHED_LBLC:
+		return twin_lblc(&w->t);
+	case BPVS_SCHED_LBLCR:
+		return twin_lblcr(&w->t);
 	default:
 		fail_msg("%s has no twin", bpvs_sched_name(w->svc.sched));
 		return -1;
@@ -392,11 +479,19 @@ static __u32 schedule(struct world *w, const struct bpvs_flow *flow)
 static void op_packet(struct world *w)
 {
 	struct bpvs_flow flow = rnd_flow(w->svc.key.af);
-	int want = twin_schedule(w, &flow);
-	__u32 got = schedule(w, &flow);
-	__u64 state = svc_of(w)->sched_state;
 	struct twin *t = &w->t;
+	__u32 got;
+	__u64 state;
+	int want;
 
+	/* A packet each tenth of a second or so, of the clock that the data path sees. */
+	host_clock += rnd(FAKE_HZ / 5);
+	t->addr = (int)rnd(ADDRS);
+	if (w->svc.key.af == BPVS_V4)
+		flow.daddr = fake_v4(10, 2, 0, (unsigned int)t->addr);
+	want = twin_schedule(w, &flow);
+	got = schedule(w, &flow);
+	state = svc_of(w)->sched_state;
 	assert_int_equal(got, want < 0 ? 0 : t->list[want].id);
 	want < 0 ? w->none++ : w->chosen++;
 	if (w->svc.sched == BPVS_SCHED_RR || w->svc.sched == BPVS_SCHED_WRR)
@@ -407,8 +502,6 @@ static void op_packet(struct world *w)
 
 static void world_begin(struct world *w, __u32 sched, int most_weight, __u8 af)
 {
-	static struct host_map chunks[2];
-
 	*w = (struct world){ .in = fake_new((struct fake_size){ 4, 1100, 4096, 0 }),
 			     .most_weight = most_weight };
 	w->svc = (struct bpvs_svc_info){
@@ -419,12 +512,8 @@ static void world_begin(struct world *w, __u32 sched, int most_weight, __u8 af)
 		.sched = sched,
 		.netmask = af == BPVS_V4 ? 0xffffffff : 128,
 	};
-	for (__u32 i = 0; i < 2; i++)
-		chunks[i] = (struct host_map){ fake_of(w->in)->units + i * BPVS_CHUNK,
-					       sizeof(struct bpvs_bucket_unit), BPVS_CHUNK };
-	bpvs_lists = (struct host_map){ w->in->lists, sizeof(*w->in->lists), 4096 };
-	bpvs_dests = (struct host_map){ w->in->dests, sizeof(*w->in->dests), 1100 };
-	bpvs_buckets = (struct host_map){ chunks, sizeof(chunks[0]), 2 };
+	host_use(w->in);
+	host_cfg->lblcr_expiration = 3;
 	assert_int_equal(bpvs_svc_add(w->in, &w->svc), 0);
 	w->svc_id = fake_map_find(w->in, &w->svc.key);
 	twin_start(w);
@@ -510,6 +599,18 @@ static void test_ovf(void **state)
 {
 	(void)state;
 	run_weights(BPVS_SCHED_OVF);
+}
+
+static void test_lblc(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_LBLC);
+}
+
+static void test_lblcr(void **state)
+{
+	(void)state;
+	run_weights(BPVS_SCHED_LBLCR);
 }
 
 static void test_none(void **state)
@@ -599,8 +700,8 @@ static void test_long_list(void **state)
 	static const struct bpvs_flow flow;
 
 	(void)state;
-	bpvs_lists = (struct host_map){ lists, sizeof(lists[0]), 1000 };
-	bpvs_dests = (struct host_map){ dests, sizeof(*dests), 1001 };
+	bpvs_lists = (struct host_map){ lists, sizeof(lists[0]), 1000, NULL };
+	bpvs_dests = (struct host_map){ dests, sizeof(*dests), 1001, NULL };
 	svc.list = 1000ULL << 32;
 	for (__u32 i = 0; i < 1000; i++) {
 		lists[i] = (struct bpvs_list_entry){ .dest = i + 1, .weight = 1 };
@@ -626,13 +727,22 @@ static void test_long_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rr),	  cmocka_unit_test(test_wrr),
-		cmocka_unit_test(test_lc),	  cmocka_unit_test(test_wlc),
-		cmocka_unit_test(test_sed),	  cmocka_unit_test(test_nq),
-		cmocka_unit_test(test_fo),	  cmocka_unit_test(test_ovf),
-		cmocka_unit_test(test_none),	  cmocka_unit_test(test_dh),
-		cmocka_unit_test(test_sh),	  cmocka_unit_test(test_mh),
-		cmocka_unit_test(test_many),	  cmocka_unit_test(test_other_table),
+		cmocka_unit_test(test_rr),
+		cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),
+		cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_sed),
+		cmocka_unit_test(test_nq),
+		cmocka_unit_test(test_fo),
+		cmocka_unit_test(test_ovf),
+		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_lblc),
+		cmocka_unit_test(test_lblcr),
+		cmocka_unit_test(test_dh),
+		cmocka_unit_test(test_sh),
+		cmocka_unit_test(test_mh),
+		cmocka_unit_test(test_other_table),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_long_list),
 	};
 
