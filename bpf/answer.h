@@ -21,6 +21,9 @@ static int call_read(ctx_t *ctx, struct conn_scratch *x);
 /* What LATER_ICMP, LATER_STRAY and LATER_ANSWER stand for. */
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 
+/* To the real server that is this host. */
+static int pkt_local(pkt_t *pkt, const struct bpvs_dest *d);
+
 /* emit(), from where the hook's verifier budget allows it. */
 static int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
 		    const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply);

@@ -102,6 +102,11 @@ static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 	return pkt->ctx->vlan_present;
 }
 
+static __always_inline __u32 pkt_mark(const ctx_t *ctx)
+{
+	return ctx->mark;
+}
+
 static __always_inline bool pkt_for_host(const pkt_t *pkt, const void *eth)
 {
 	(void)eth;

@@ -186,6 +186,11 @@ void bpvs_rip_enter(struct bpvs_instance *in, __u32 id);
 void bpvs_rip_update(struct bpvs_instance *in, __u32 id);
 void bpvs_rip_repair(struct bpvs_instance *in);
 
+/* ---- mark.c ---- */
+
+/* Have packets with the marks of services, and no others, come by the program that sees marks. */
+int bpvs_marks_sync(struct bpvs_instance *in);
+
 /* ---- route.c ---- */
 
 /* The kernel's type of an address (RTN_LOCAL, RTN_UNICAST, ...), or a negative errno. */

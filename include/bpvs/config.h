@@ -122,7 +122,7 @@ struct bpvs_config {
 	__s32 sync_threshold[2];
 	__s32 sync_version;
 	__s32 backup_runs; /* a synchronisation daemon receives, and none sends: see backup_only */
-	__u32 pad;
+	__u32 mark_ifindex; /* bpvs0, while there are services of firewall marks; else 0 */
 	__u64 sync_qlen_max;
 	__u64 est_cpulist[BPVS_EST_CPUS / 64];
 };
@@ -157,6 +157,13 @@ static inline __u32 bpvs_filter_bit(const struct bpvs_addr *a)
 
 	return h >> 16;
 }
+
+/*
+ * The device that packets of firewall-mark services are routed out by, so that a program sees them
+ * behind netfilter. Its address is fixed: by it a tool knows the device for ours.
+ */
+#define BPVS_MARK_DEV "bpvs0"
+#define BPVS_MARK_MAC "\x02\x62\x70\x76\x73\x00"
 
 /*
  * A device, in bpvs_devs at ifindex % BPVS_DEVS; two devices that share a place are no harm: the
