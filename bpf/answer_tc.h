@@ -217,9 +217,10 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 
 /*
  * nat_icmp_send: tell a NAT real server that nobody knows the connection of its packet x->flow. Not
- * about what ends a connection. The source is the address that we speak to the server from.
+ * about what ends a connection. The source is the address that we speak to the server from. Not
+ * inlined: its key would be on the stack of all that run() calls.
  */
-static __always_inline int answer_stray(struct conn_scratch *x)
+static __noinline int answer_stray(struct conn_scratch *x)
 {
 	struct bpvs_svc_key key = {
 		.addr = x->flow.saddr,
