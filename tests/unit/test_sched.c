@@ -41,7 +41,7 @@ struct twin_set {
 struct twin {
 	struct twin_dest list[MANY];
 	int num;
-	struct twin_dest gone[MOST]; /* by key: as it was when it was removed */
+	struct twin_dest gone[MANY]; /* by key: as it was when it was removed */
 	struct twin_set sets[ADDRS];
 	int addr; /* of the packet */
 	int last; /* rr: chosen last; wrr: cl */
