@@ -653,7 +653,7 @@ static void test_killed_between(void **state)
 {
 	struct bpvs_svc_info svc;
 	struct bpvs_instance *in = one_service(&svc);
-	struct bpvs_dest_info removed = dest_info(0, 1, 1), added = dest_info(2, 1, 1);
+	struct bpvs_dest_info removed = dest_info(0, 1, 1), added = dest_info(0, 2, 1);
 	__u32 ids[2];
 
 	(void)state;
