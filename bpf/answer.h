@@ -18,6 +18,12 @@ static enum bpvs_verdict fragment(struct bpvs_flow *f);
 /* Read the Call-ID of x->flow into x->call: 0, or the verdict that hands up. */
 static int call_read(ctx_t *ctx, struct conn_scratch *x);
 
+/* The flow of a connection without a destination, into x->hit: LATER_BYPASS, or up. */
+static int conn_bypass(const struct bpvs_flow *f, const struct conn_hit *hit);
+
+/* Forward what LATER_BYPASS stands for. */
+static int run_bypass(ctx_t *ctx);
+
 /* What LATER_ICMP, LATER_STRAY and LATER_ANSWER stand for. */
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 

@@ -244,6 +244,17 @@ static __noinline int answer_stray(struct conn_scratch *x)
 	return LATER_ANSWER;
 }
 
+static __always_inline int conn_bypass(const struct bpvs_flow *f, const struct conn_hit *hit)
+{
+	struct conn_scratch *x = conn_scratch();
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	pkt_keep_flow(x, f);
+	x->hit = *hit;
+	return LATER_BYPASS;
+}
+
 static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
 					  const struct bpvs_addr *from, __u32 mtu, __u32 counts)
 {

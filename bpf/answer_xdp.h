@@ -43,6 +43,18 @@ static __always_inline int call_read(ctx_t *ctx, struct conn_scratch *x)
 	return BPVS_UP_PAYLOAD;
 }
 
+static __always_inline int conn_bypass(const struct bpvs_flow *f, const struct conn_hit *hit)
+{
+	(void)f, (void)hit;
+	return BPVS_UP_BYPASS;
+}
+
+static __always_inline int run_bypass(ctx_t *ctx)
+{
+	(void)ctx;
+	return BPVS_UP_BYPASS;
+}
+
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
 {
 	(void)ctx, (void)x, (void)later;

@@ -6,6 +6,7 @@
 #include "sip_tc.h"
 #include "pipeline.h"
 #include "emit_tc.h"
+#include "bypass_tc.h"
 #include "icmp_tc.h"
 #include "mark_tc.h"
 

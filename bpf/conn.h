@@ -121,6 +121,7 @@ enum later {
 	/* x->flow needs a connection: bpvs_schedule(), then walk again */
 	LATER_START = BPVS_COUNTERS,
 	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
+	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
 	LATER_STRAY,  /* x->flow is from a real server, but of no connection: answer_stray() */
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */

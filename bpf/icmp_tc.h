@@ -205,6 +205,9 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 
 	if (!d)
 		return BPVS_BUG_MAP;
+	/* The stack routes what is about one past all servers. */
+	if (fwd == BPVS_FWD_BYPASS)
+		return BPVS_ICMP_OTHER;
 	if (fwd == BPVS_FWD_LOCAL)
 		return BPVS_LOCAL;
 	if (f->ttl <= 1)
@@ -332,7 +335,7 @@ static __always_inline int icmp_schedule(struct conn_scratch *x)
 	x->flow = i->outer;
 	if (v == BPVS_NO_SERVICE || v == BPVS_NO_SCHED)
 		return BPVS_ICMP_OTHER;
-	return v == BPVS_NO_DEST || v == LATER_CALL ? BPVS_ICMP_NO_DEST : v;
+	return v == BPVS_NO_DEST || v == LATER_CALL || v == LATER_BYPASS ? BPVS_ICMP_NO_DEST : v;
 }
 
 /* To the server that was found for it. */

@@ -68,7 +68,8 @@ static __always_inline void mark_learn(int v)
 	struct conn_scratch *x = conn_scratch();
 	__u32 bit, word;
 
-	if (!x || (v != BPVS_NAT_IN && v != BPVS_DR && v != BPVS_TUN && v != BPVS_LOCAL))
+	if (!x || (v != BPVS_NAT_IN && v != BPVS_DR && v != BPVS_TUN && v != BPVS_LOCAL &&
+		   v != BPVS_BYPASSED))
 		return;
 	bit = bpvs_filter_bit(&x->flow.daddr);
 	word = bit / 64 & (BPVS_FILTER_BITS / 64 - 1);

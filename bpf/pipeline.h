@@ -152,6 +152,8 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 	key_request(&k, f, now);
 	if (unlikely(!(pass == PASS_STARTED ? conn_started(&hit) : conn_look(&k, &hit))))
 		return conn_start(f, &k);
+	if (unlikely((hit.flags & BPVS_CONN_FWD) == BPVS_FWD_BYPASS))
+		return conn_bypass(f, &hit);
 	d = dest_get(hit.dest);
 	if (!d)
 		return BPVS_BUG_MAP;
@@ -362,6 +364,8 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 		else if (v == BPVS_NO_DEST)
 			v = answer_no_dest(x);
 	}
+	if ((v & 0xffff) == LATER_BYPASS)
+		v = run_bypass(ctx);
 	return (v & 0xffff) >= BPVS_COUNTERS ? run_special(ctx, x, v & 0xffff) : v;
 }
 

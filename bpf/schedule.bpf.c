@@ -343,6 +343,34 @@ static __always_inline int leave(const struct bpvs_svc *svc, const struct bpvs_f
 	return BPVS_NO_DEST;
 }
 
+/* A mark's packet may go on to where it was meant for; a route shall tell whether it can. */
+static __always_inline bool bypass(struct conn_scratch *x, const struct bpvs_svc *svc)
+{
+	struct conn_new *n = &x->n;
+
+	if (likely(!READ_ONCE(bpvs_cfg.cache_bypass)) || !svc->key.fwmark)
+		return false;
+	__builtin_memset(&n->daddr, 0, sizeof(n->daddr));
+	if (!n->key.v6)
+		addr_map4(&n->daddr, 0);
+	n->dport = 0;
+	n->flags = BPVS_FWD_BYPASS | (n->key.v6 ? BPVS_CONN_V6 : 0);
+	n->dest = 0;
+	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
+	/* One-packet services remember nothing. */
+	if (x->flow.proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
+		n->timeout = 0;
+	hit_stateless(&x->hit, n);
+	return true;
+}
+
+__noinline int bpvs_bypass_make(struct conn_scratch *x)
+{
+	if (!x)
+		return 0;
+	return !x->n.timeout || conn_enter(&x->n, &x->hit) != CONN_FULL;
+}
+
 /* Insert the connection that x->n describes: true, or there is no room and x->hit has none. */
 static __always_inline bool conn_make(struct conn_scratch *x, const struct bpvs_dest *d)
 {
@@ -442,7 +470,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	id = choose(x, svc, full);
 	d = dest_get(id);
 	if (!id || !d)
-		return leave(svc, f);
+		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);
 	if (start && conn_max_reached()) {
 		if (n->control)
 			bpvs_template_release(n->control);

@@ -18,6 +18,9 @@ static __always_inline bool table_full(__u32 now)
  */
 int bpvs_schedule(struct conn_scratch *x);
 
+/* Make the connection that LATER_BYPASS left in x->n, if it is to be remembered: 1, or 0: no room. */
+int bpvs_bypass_make(struct conn_scratch *x);
+
 /*
  * A reply without a connection while the table is, or just was, full: the real server's endpoint
  * tells the service when one service has it as a NAT destination (bpvs_svc_ids holds those too).

@@ -52,7 +52,8 @@ static __always_inline bool flushed(const struct bpvs_conn *c, __u32 what)
 	if (what & BPVS_FLUSH_ALL)
 		return true;
 	d = dest_get(READ_ONCE(c->dest));
-	if (!d)
+	/* One past all servers has none that could be gone. */
+	if (!d || (c->flags & BPVS_CONN_FWD) == BPVS_FWD_BYPASS)
 		return false;
 	flags = READ_ONCE(d->flags);
 	return (what & BPVS_FLUSH_REMOVED && !(flags & BPVS_DEST_AVAILABLE)) ||

@@ -10,6 +10,7 @@ enum bpvs_fwd {
 	BPVS_FWD_LOCAL = 1,
 	BPVS_FWD_TUNNEL = 2,
 	BPVS_FWD_DROUTE = 3,
+	BPVS_FWD_BYPASS = 4, /* of connections only: to where the client meant it */
 };
 
 /*

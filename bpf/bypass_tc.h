@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cache_bypass: what a firewall mark's service has no server for goes where the client meant it to,
+ * when that is another host: a farm of web caches that is down must not take the web with it. Such
+ * a connection has no destination, and is TC's alone.
+ */
+#pragma once
+
+#include "pipeline.h"
+
+static __always_inline int bypass_emit(ctx_t *ctx, struct conn_scratch *x, __u8 af)
+{
+	int act;
+	pkt_t pkt;
+
+	pkt_open(&pkt, ctx);
+	pkt.af = af;
+	pkt.net = pkt.data + (x->flow.l3 & 0xff);
+	/* Implied by what follows, which clang sees and the verifier does not. */
+	if (pkt.data + ETH_HLEN > pkt.end)
+		return BPVS_WRITE;
+	if (pkt.net + (af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt.end)
+		return BPVS_WRITE;
+	ttl_down(&pkt);
+	act = pkt_send(&pkt, &x->flow, &x->hop, af == BPVS_V6);
+	return act < 0 ? BPVS_WRITE : act << 16 | BPVS_BYPASSED;
+}
+
+/* The packet x->flow of the connection x->hit; where that has no slot it is to be made. */
+__noinline int HOOK(bypass)(ctx_t *ctx)
+{
+	struct conn_scratch *x = conn_scratch();
+	enum bpvs_verdict v;
+	struct hop_query q = {};
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	q.to = &x->flow.daddr;
+	q.v6 = x->flow.af == BPVS_V6;
+	fib_fill(&x->fib, &q);
+	/* An address of this host has none, nor has one that is nobody's alone. */
+	v = hop_outcome(x, hop_lookup(ctx, x));
+	if (v != BPVS_GO_ON)
+		return x->hit.idx == ~0U ? answer_no_dest(x) : (int)v;
+	if (x->hit.idx == ~0U && !bpvs_bypass_make(x))
+		return BPVS_TABLE_FULL;
+	conn_touch(&x->hit, &x->flow, clock_now(), false);
+	v = refused(&x->flow, x->hop.mtu, false);
+	if (v != BPVS_GO_ON)
+		return answer_refused(&x->flow, v, &x->flow.daddr, x->hop.mtu, 0);
+	return q.v6 ? bypass_emit(ctx, x, BPVS_V6) : bypass_emit(ctx, x, BPVS_V4);
+}
+
+static __always_inline int run_bypass(ctx_t *ctx)
+{
+	return HOOK(bypass)(ctx);
+}
