@@ -183,7 +183,7 @@ static void service_flags(const struct bpvs_svc_info *svc)
 	const char *flags = sched_flags_text(svc->sched_flags, sched);
 
 	printf(" %s", sched);
-	if (*flags)
+	if (flags)
 		printf(" (%s)", flags);
 	if (svc->flags & BPVS_SVC_PERSISTENT) {
 		struct in_addr mask = { svc->netmask };

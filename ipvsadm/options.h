@@ -77,7 +77,7 @@ bool number_parse(const char *text, long long min, long long max, long long *ret
 
 /* Bits of a comma-separated list for a scheduler; complains and exits on a wrong one. */
 uint32_t sched_flags_parse(const char *text, const char *sched);
-/* "a,b" for the bits; "" for none. Static. */
+/* "a,b" for the bits; NULL for none. Static. */
 const char *sched_flags_text(uint32_t flags, const char *sched);
 
 void die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));

@@ -42,7 +42,7 @@ static void service_save(const struct bpvs_svc_info *svc, const char *name)
 		printf(" --pe %s", bpvs_pe_name(svc->pe));
 	if (svc->flags & BPVS_SVC_ONEPACKET)
 		printf(" -o");
-	if (*flags)
+	if (flags)
 		printf(" -b %s", flags);
 	putchar('\n');
 }

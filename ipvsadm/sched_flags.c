@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The names of scheduler flags. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,19 +45,32 @@ uint32_t sched_flags_parse(const char *text, const char *sched)
 	return flags;
 }
 
+static bool sched_has_names(const char *sched)
+{
+	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++)
+		if (sched_flag_names[i].sched && !strcmp(sched_flag_names[i].sched, sched))
+			return true;
+	return false;
+}
+
+/*
+ * NULL without flags. The original names those of a scheduler that has names by these alone, so
+ * that flag-3 of such a one is an empty text, which is printed.
+ */
 const char *sched_flags_text(uint32_t flags, const char *sched)
 {
+	bool own = sched_has_names(sched);
 	static char text[64];
 	size_t len = 0;
 
+	if (!flags)
+		return NULL;
 	text[0] = '\0';
-	/* A scheduler's own names come first in the table: a bit is named once. */
 	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
 		const char *of = sched_flag_names[i].sched;
 
-		if (!(flags & sched_flag_names[i].bit) || (of && strcmp(of, sched)))
+		if (!(flags & sched_flag_names[i].bit) || (own ? !of || strcmp(of, sched) : !!of))
 			continue;
-		flags &= ~sched_flag_names[i].bit;
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
 					sched_flag_names[i].name);
 	}

@@ -106,7 +106,9 @@ static void test_sched_flags(void **state)
 	assert_string_equal(sched_flags_text(SCHED_FLAG_1 | SCHED_FLAG_2, "mh"),
 			    "mh-fallback,mh-port");
 	assert_string_equal(sched_flags_text(SCHED_FLAG_2 | SCHED_FLAG_3, "rr"), "flag-2,flag-3");
-	assert_string_equal(sched_flags_text(0, "rr"), "");
+	assert_string_equal(sched_flags_text(SCHED_FLAG_1 | SCHED_FLAG_3, "sh"), "sh-fallback");
+	assert_string_equal(sched_flags_text(SCHED_FLAG_3, "mh"), "");
+	assert_null(sched_flags_text(0, "rr"));
 }
 
 /* ---- lines ---- */
