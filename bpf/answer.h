@@ -18,8 +18,11 @@ static enum bpvs_verdict fragment(struct bpvs_flow *f);
 /* Read the Call-ID of x->flow into x->call: 0, or the verdict that hands up. */
 static int call_read(ctx_t *ctx, struct conn_scratch *x);
 
-/* What LATER_ICMP and LATER_ANSWER stand for. */
+/* What LATER_ICMP, LATER_STRAY and LATER_ANSWER stand for. */
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
+
+/* To the real server that is this host. */
+static int pkt_local(pkt_t *pkt, const struct bpvs_dest *d);
 
 /* emit(), from where the hook's verifier budget allows it. */
 static int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,

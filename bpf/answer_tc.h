@@ -6,6 +6,7 @@
 #pragma once
 
 #include "conn.h"
+#include "nexthop.h"
 #include "parse.h"
 
 /* As much of the packet as fits: 576 bytes in all for IPv4, the minimum MTU for IPv6. */
@@ -117,6 +118,29 @@ static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
 	return 0;
 }
 
+/* Back the way it came; what came by bpvs0 has left that way behind, and is routed. */
+static __always_inline int answer_out(ctx_t *ctx)
+{
+	struct conn_scratch *x;
+	struct hop_query q;
+	pkt_t pkt;
+
+	if (likely(ctx->ifindex != READ_ONCE(bpvs_cfg.mark_ifindex)))
+		return (int)bpf_redirect(ctx->ifindex, 0);
+	x = conn_scratch();
+	if (!x)
+		return -1;
+	q.to = &x->flow.saddr;
+	q.from = &x->answer.from;
+	q.v6 = x->flow.af == BPVS_V6;
+	fib_fill(&x->fib, &q);
+	if (hop_lookup(ctx, x) == BPVS_NO_ROUTE)
+		return -1;
+	x->hop.resolve = true;
+	pkt_open(&pkt, ctx);
+	return pkt_send(&pkt, &x->flow, &x->hop, q.v6);
+}
+
 static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f,
 				  const struct icmp_answer *a)
 {
@@ -145,7 +169,7 @@ static __noinline int icmp_answer(ctx_t *ctx, const struct bpvs_flow *f,
 	if (!icmp)
 		return -1;
 	icmp->check = (__u16)~csum_fold32((__u64)sum);
-	return (int)bpf_redirect(ctx->ifindex, 0);
+	return answer_out(ctx);
 }
 
 /*
@@ -188,6 +212,35 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 	x->answer.mtu = 0;
 	x->why = BPVS_NO_DEST;
 	x->counts = 0;
+	return LATER_ANSWER;
+}
+
+/*
+ * nat_icmp_send: tell a NAT real server that nobody knows the connection of its packet x->flow. Not
+ * about what ends a connection. The source is the address that we speak to the server from. Not
+ * inlined: its key would be on the stack of all that run() calls.
+ */
+static __noinline int answer_stray(struct conn_scratch *x)
+{
+	struct bpvs_svc_key key = {
+		.addr = x->flow.saddr,
+		.port = x->flow.sport,
+		.proto = x->flow.proto,
+		.af = x->flow.af | BPVS_KEY_RIP,
+	};
+	struct bpvs_dest *d;
+	__u32 *id;
+
+	/* An ABORT is marked, too. */
+	if (x->flow.tcp_flags & TH_RST)
+		return BPVS_NO_REPLY;
+	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
+	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
+	if (!d)
+		return BPVS_NO_REPLY;
+	answer_no_dest(x);
+	x->answer.from = d->tun_src;
+	x->why = BPVS_STRAY;
 	return LATER_ANSWER;
 }
 

@@ -25,6 +25,12 @@ static __always_inline int icmp_related(pkt_t *pkt, struct bpvs_flow *f)
 	return type && icmp_is_error(f->af, *type) ? BPVS_UP_ICMP : BPVS_ICMP_OTHER;
 }
 
+static __always_inline int pkt_local(pkt_t *pkt, const struct bpvs_dest *d)
+{
+	(void)pkt, (void)d;
+	return BPVS_UP_LOCAL;
+}
+
 static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
 {
 	(void)f;

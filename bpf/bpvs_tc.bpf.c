@@ -7,11 +7,25 @@
 #include "pipeline.h"
 #include "emit_tc.h"
 #include "icmp_tc.h"
+#include "mark_tc.h"
 
 SEC("tc")
 int bpvs_tc(struct __sk_buff *ctx)
 {
 	return run(ctx);
+}
+
+/* bpvs0: what netfilter has marked. */
+SEC("tc")
+int bpvs_mark_out(struct __sk_buff *ctx)
+{
+	return run_mark_out(ctx);
+}
+
+SEC("tc")
+int bpvs_mark(struct __sk_buff *ctx)
+{
+	return run_marked(ctx);
 }
 
 char _license[] SEC("license") __weak = "GPL";

@@ -122,6 +122,7 @@ enum later {
 	LATER_START = BPVS_COUNTERS,
 	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
+	LATER_STRAY,  /* x->flow is from a real server, but of no connection: answer_stray() */
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
 };
 

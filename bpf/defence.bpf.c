@@ -94,8 +94,10 @@ static __always_inline __u32 conn_timeout(const struct bpvs_conn *c, __u64 word)
 
 	if (c->flags & BPVS_CONN_TEMPLATE)
 		return READ_ONCE(c->timeout);
-	if (c->proto != IPPROTO_TCP)
+	if (c->proto == IPPROTO_UDP)
 		return READ_ONCE(bpvs_cfg.udp_timeout);
+	if (c->proto == IPPROTO_SCTP)
+		return READ_ONCE(bpvs_cfg.sctp_timeout[state < BPVS_SCTP_STATES ? state : 0]);
 	return READ_ONCE(bpvs_cfg.tcp_timeout[state < BPVS_TCP_STATES ? state : 0]);
 }
 
@@ -130,20 +132,25 @@ static __always_inline bool template_drops(const struct bpvs_conn *c, __u64 word
 	return !(word_state(word) & BPVS_TEMPLATE_ASSURED);
 }
 
+static __always_inline bool half_open(__u8 proto, __u32 state)
+{
+	if (proto == IPPROTO_TCP)
+		return state == BPVS_TCP_SYN_RECV || state == BPVS_TCP_SYNACK;
+	return state == BPVS_SCTP_INIT1 || state == BPVS_SCTP_INIT;
+}
+
 static __always_inline bool conn_drops(const struct bpvs_conn *c, __u64 word, __u32 now)
 {
 	if (c->flags & BPVS_CONN_TEMPLATE)
 		return template_drops(c, word, now);
-	if (c->proto != IPPROTO_TCP)
+	if (c->proto == IPPROTO_UDP)
 		return drop_by_chance(c, word, now);
-	switch (word_state(word)) {
-	case BPVS_TCP_SYN_RECV:
-	case BPVS_TCP_SYNACK:
+	if (half_open(c->proto, word_state(word)))
 		return true;
-	case BPVS_TCP_ESTABLISHED:
-		return drop_by_chance(c, word, now);
-	}
-	return false;
+	if (word_state(word) !=
+	    (c->proto == IPPROTO_TCP ? (__u32)BPVS_TCP_ESTABLISHED : (__u32)BPVS_SCTP_ESTABLISHED))
+		return false;
+	return drop_by_chance(c, word, now);
 }
 
 /* With the last of its connections a template goes that was never assured. */
@@ -185,6 +192,38 @@ __noinline int bpvs_drop_block(__u32 block, __u32 now)
 	for (i = 0; i < BPVS_BLOCK; i++)
 		bpvs_conn_drop(block * BPVS_BLOCK + i, now);
 	return 0;
+}
+
+/* ---- conn_max ---- */
+
+struct conns_count {
+	__s64 num;
+};
+
+static long count_one(__u32 cpu, void *arg)
+{
+	struct conns_count *sum = arg;
+	__u32 at = cpu * BPVS_COUNTERS;
+	__u32 new = at + BPVS_EV_CONN_NEW, ended = at + BPVS_EV_CONN_ENDED;
+	__u64 *n = bpf_map_lookup_elem(&bpvs_counters, &new);
+	__u64 *e = bpf_map_lookup_elem(&bpvs_counters, &ended);
+
+	if (!n || !e)
+		return 1;
+	sum->num += (__s64)(READ_ONCE(*n) - READ_ONCE(*e));
+	return 0;
+}
+
+/*
+ * No single counter is kept, which all CPUs would write: the sums that the CPUs keep for themselves
+ * are added up. Of connections that several CPUs make in the same instant one may be too many.
+ */
+__noinline int bpvs_conns_count(void)
+{
+	struct conns_count sum = {};
+
+	bpf_loop(bpvs_ro.cpus, count_one, &sum, 0);
+	return sum.num > 0x7fffffff ? 0x7fffffff : sum.num < 0 ? 0 : (int)sum.num;
 }
 
 char _license[] SEC("license") __weak = "GPL";

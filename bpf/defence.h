@@ -10,6 +10,9 @@
 /* Once a tick: set the modes and what follows from them by the memory that is free. */
 int bpvs_defence(__u32 now);
 
+/* Connections and templates in the table. */
+int bpvs_conns_count(void);
+
 /* Drop what drop_entry drops of a block of the connection table. */
 int bpvs_drop_block(__u32 block, __u32 now);
 
@@ -24,4 +27,14 @@ static __always_inline bool defence_drops(void)
 		return false;
 	WRITE_ONCE(bpvs_cfg.drop_counter, rate);
 	return true;
+}
+
+/* More than that there cannot be: the default, with which nothing is counted. */
+#define CONN_MAX_NEVER (1 << 30)
+
+static __always_inline bool conn_max_reached(void)
+{
+	__s32 max = READ_ONCE(bpvs_cfg.conn_max);
+
+	return unlikely(max < CONN_MAX_NEVER) && bpvs_conns_count() >= max;
 }

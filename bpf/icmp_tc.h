@@ -17,6 +17,7 @@
 struct icmp_scratch {
 	struct bpvs_flow in;
 	struct bpvs_flow client; /* the packet in the tunnel, when `in` is an outer one */
+	struct bpvs_flow outer;	 /* the error's own, while its connection is scheduled */
 };
 
 struct {
@@ -259,6 +260,12 @@ static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct conn_
 	return x->act < 0 ? BPVS_WRITE : BPVS_ICMP_OUT;
 }
 
+/* A director that only keeps another's connections sends nothing to servers (lib/filter.c). */
+static __always_inline bool backup_only(void)
+{
+	return READ_ONCE(bpvs_cfg.backup_runs) && READ_ONCE(bpvs_cfg.backup_only);
+}
+
 static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 {
 	pkt_t packet, *pkt = &packet;
@@ -290,13 +297,58 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	key_reply(&x->n.key, in, now);
 	x->n.key.reply = 0;
 	if (bpvs_conn_find(&x->n.key, &x->hit))
-		return icmp_to_server(pkt, x, in);
+		return backup_only() ? BPVS_BACKUP : icmp_to_server(pkt, x, in);
 	/* And when it is a request, changed by NAT, its destination is the real server. */
 	key_request(&x->n.key, in, now);
 	x->n.key.reply = 1;
 	if (bpvs_conn_find(&x->n.key, &x->hit) && (x->hit.flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ)
 		return icmp_to_client(pkt, x, in);
-	return BPVS_ICMP_OTHER;
+	return READ_ONCE(bpvs_cfg.schedule_icmp) && !backup_only() ? LATER_START : BPVS_ICMP_OTHER;
+}
+
+/*
+ * schedule_icmp: an error about a reply that another director's connection made, as happens with
+ * anycast. The scheduler is asked as for the request that the reply was to, which may be of any
+ * kind: whether it was the first is not known.
+ */
+static __always_inline int icmp_schedule(struct conn_scratch *x)
+{
+	struct icmp_scratch *i;
+	__u32 zero = 0;
+	int v;
+
+	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
+	if (!i)
+		return BPVS_BUG_MAP;
+	i->outer = x->flow;
+	x->flow.saddr = i->in.daddr;
+	x->flow.daddr = i->in.saddr;
+	x->flow.sport = i->in.dport;
+	x->flow.dport = i->in.sport;
+	x->flow.proto = i->in.proto;
+	x->flow.tcp_flags = TH_SYN;
+	key_request(&x->n.key, &x->flow, clock_now());
+	v = bpvs_schedule(x);
+	x->flow = i->outer;
+	if (v == BPVS_NO_SERVICE || v == BPVS_NO_SCHED)
+		return BPVS_ICMP_OTHER;
+	return v == BPVS_NO_DEST || v == LATER_CALL ? BPVS_ICMP_NO_DEST : v;
+}
+
+/* To the server that was found for it. */
+static __noinline int icmp_scheduled(ctx_t *ctx, struct conn_scratch *x)
+{
+	pkt_t packet, *pkt = &packet;
+	struct icmp_scratch *i;
+	__u32 zero = 0;
+
+	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
+	if (!i)
+		return BPVS_BUG_MAP;
+	pkt_open(pkt, ctx);
+	if (icmp_open(pkt, &x->flow))
+		return BPVS_SHORT;
+	return icmp_to_server(pkt, x, &i->in);
 }
 
 static __always_inline int icmp_related(pkt_t *pkt, struct bpvs_flow *f)
@@ -317,8 +369,17 @@ static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int l
 {
 	int v;
 
+	if (later == LATER_STRAY)
+		later = answer_stray(x);
+	if (later < BPVS_COUNTERS)
+		return later;
 	if (later == LATER_ANSWER)
 		return answer_send(ctx, x);
 	v = icmp_error(ctx, x, clock_now());
+	if (unlikely(v == LATER_START)) {
+		v = icmp_schedule(x);
+		if (v == BPVS_GO_ON)
+			v = icmp_scheduled(ctx, x);
+	}
 	return x->act << 16 | v;
 }

@@ -163,6 +163,20 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 	return xmit_in(pkt, f, &hit, d, now);
 }
 
+/* A packet that may be a real server's, but of no connection. XDP leaves it to TC in any case. */
+static __always_inline int reply_unknown(const struct bpvs_flow *f, __u32 pass)
+{
+	struct conn_scratch *x;
+
+	if (likely(!PKT_COMPLETE || !READ_ONCE(bpvs_cfg.nat_icmp_send)))
+		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
+	x = conn_scratch();
+	if (!x)
+		return BPVS_BUG_MAP;
+	pkt_keep_flow(x, f);
+	return LATER_STRAY;
+}
+
 /* Back from a real server, by NAT. */
 static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u32 pass)
 {
@@ -172,7 +186,7 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 
 	key_reply(&k, f, now);
 	if (!conn_look(&k, &hit) && !reply_stateless(f, now, &hit))
-		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
+		return reply_unknown(f, pass);
 	/* Only NAT comes back this way. */
 	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
 		return BPVS_NO_REPLY;
@@ -189,6 +203,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 #define LOOK_VIP 0x100 /* perhaps to a virtual service */
 #define LOOK_RIP 0x200 /* perhaps from a NAT real server */
 #define LOOK_ANY 0x400 /* has to be parsed to tell: ICMP, other headers first, cut short */
+/* Not of the filter: netfilter has marked it, and routing brought it to bpvs_mark for that. */
+#define LOOK_MARK 0x800
 
 static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr)
 {
@@ -281,6 +297,8 @@ static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 	if (!f)
 		return BPVS_BUG_MAP;
 	__builtin_memset(f, 0, sizeof(*f));
+	if (PKT_COMPLETE && unlikely(pass & LOOK_MARK))
+		f->mark = pkt_mark(ctx);
 	pkt_open(&pkt, ctx);
 	v = parse_link(&pkt, f, &proto);
 	if (v == BPVS_GO_ON)
@@ -347,7 +365,8 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 	return (v & 0xffff) >= BPVS_COUNTERS ? run_special(ctx, x, v & 0xffff) : v;
 }
 
-static __always_inline int run(ctx_t *ctx)
+/* `marked`: LOOK_MARK or 0. Returns what walk() does, but for enum later. */
+static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
 {
 	struct bpvs_flow f = {};
 	__be16 proto = 0;
@@ -359,18 +378,24 @@ static __always_inline int run(ctx_t *ctx)
 	pkt_prepare(ctx);
 	pkt_open(&pkt, ctx);
 	if (pkt_vlan_stripped(&pkt))
-		return finish(BPVS_NOT_IP);
+		return BPVS_NOT_IP;
 	v = parse_link(&pkt, &f, &proto);
 	v6 = proto == bpf_htons(ETH_P_IPV6);
 	/* A tag in TC's view is a second one, or of nobody's. */
 	if (v != BPVS_GO_ON || (PKT_COMPLETE && (f.flags & FLOW_VLAN)) ||
 	    (!v6 && proto != bpf_htons(ETH_P_IP)))
-		return finish(v == BPVS_GO_ON ? BPVS_NOT_IP : v);
-	look = v6 ? look6(&pkt, f.l3) : look4(&pkt, f.l3);
+		return v == BPVS_GO_ON ? BPVS_NOT_IP : v;
+	/* A mark has no address, so the filter has no say. */
+	look = marked ? LOOK_VIP | LOOK_RIP | marked : v6 ? look6(&pkt, f.l3) : look4(&pkt, f.l3);
 	if (likely(!look))
-		return finish(BPVS_NOT_OURS);
+		return BPVS_NOT_OURS;
 	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST | look) : HOOK(walk4)(ctx, PASS_FIRST | look);
 	if (unlikely((v & 0xffff) >= BPVS_COUNTERS))
 		v = run_later(ctx, v6, v & 0xffff);
-	return finish(v);
+	return v;
+}
+
+static __always_inline int run(ctx_t *ctx)
+{
+	return finish(run_walks(ctx, 0));
 }

@@ -29,6 +29,12 @@ enum { PKT_PASS = TC_ACT_UNSPEC, PKT_DROP = TC_ACT_SHOT };
 /* Link header, tag, IP header with options or a few extension headers, transport header. */
 #define PKT_HEADERS 160
 
+/*
+ * In the place of a segment's size: the buffer has the headers, and behind them a list of packets.
+ * Only SCTP of a host that is one cable of ours away comes so.
+ */
+#define GSO_BY_FRAGS 0xffff
+
 /* A piece of a packet that is summed; bpf_csum_diff() takes at most 512 bytes. */
 #define PKT_PIECE 256
 
@@ -86,6 +92,15 @@ static __always_inline void pkt_restore_link(ctx_t *ctx)
 		*(__be16 *)(data + offsetof(struct ethhdr, h_proto)) = proto;
 }
 
+/*
+ * To pull bytes out of a list of packets would leave it with half a chunk in front. Global: it ends
+ * in one way, as far as the verifier sees.
+ */
+__noinline int bpvs_pkt_pull(struct __sk_buff *ctx, __u32 want)
+{
+	return ctx->gso_size == GSO_BY_FRAGS ? 0 : (int)bpf_skb_pull_data(ctx, want);
+}
+
 static __always_inline void pkt_prepare(ctx_t *ctx)
 {
 	__u32 want = ctx->len < PKT_HEADERS ? ctx->len : PKT_HEADERS;
@@ -93,13 +108,18 @@ static __always_inline void pkt_prepare(ctx_t *ctx)
 	pkt_restore_link(ctx);
 
 	if (unlikely(CTX_POINTER(ctx, data) + want > CTX_POINTER(ctx, data_end)))
-		bpf_skb_pull_data(ctx, want);
+		bpvs_pkt_pull(ctx, want);
 }
 
 /* A tagged frame goes on to its VLAN device, where this program sees it without the tag. */
 static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 {
 	return pkt->ctx->vlan_present;
+}
+
+static __always_inline __u32 pkt_mark(const ctx_t *ctx)
+{
+	return ctx->mark;
 }
 
 static __always_inline bool pkt_for_host(const pkt_t *pkt, const void *eth)

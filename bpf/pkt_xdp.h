@@ -50,6 +50,13 @@ static __always_inline bool pkt_vlan_stripped(const pkt_t *pkt)
 	return false;
 }
 
+/* In front of netfilter there is none. */
+static __always_inline __u32 pkt_mark(const ctx_t *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
 /* Is the frame for this host? Where the device or its address is not known, TC decides. */
 static __always_inline bool pkt_for_host(const pkt_t *pkt, const void *eth)
 {

@@ -282,6 +282,11 @@ static __always_inline int template_make(struct conn_scratch *x, struct bpvs_svc
 	x->n.control = 0;
 	if (x->n.call)
 		x->n.flags |= BPVS_CONN_CALL;
+	if (conn_max_reached()) {
+		x->hit.idx = ~0U;
+		x->hit.dest = (__u32)id;
+		return 1;
+	}
 	r = conn_enter(&x->n, &x->hit);
 	if (r == CONN_INSERTED && x->n.call)
 		call_keep();
@@ -426,17 +431,23 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_NO_SERVICE;
 	if (!start && !(full && f->proto != IPPROTO_UDP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
-	if (start && defence_drops())
-		return BPVS_DEFENCE;
 	v = svc_takes(svc, f);
 	if (v == BPVS_GO_ON)
 		v = call_known(x, svc);
+	/* Whether it would be scheduled or not, but once. */
+	if (start && v != LATER_CALL && defence_drops())
+		return BPVS_DEFENCE;
 	if (v != BPVS_GO_ON)
 		return v;
 	id = choose(x, svc, full);
 	d = dest_get(id);
 	if (!id || !d)
 		return leave(svc, f);
+	if (start && conn_max_reached()) {
+		if (n->control)
+			bpvs_template_release(n->control);
+		return BPVS_CONN_MAX;
+	}
 	conn_new_fill(n, d, id, dest_port(svc, f, d));
 	if (f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
 		return one_packet(x, d);

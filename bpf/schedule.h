@@ -38,7 +38,7 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 	if (likely(!table_full(now)))
 		return false;
 	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
-	d = id && *id ? dest_get(*id) : NULL;
+	d = id && !(*id & BPVS_RIP_SHARED) ? dest_get(*id) : NULL;
 	svc = d ? svc_get(d->svc) : NULL;
 	/*
 	 * A key that outlived its destination (see lib/rip.c) must not lead to the slot's next

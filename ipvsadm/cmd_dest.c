@@ -4,8 +4,6 @@
 
 static const char *server_lacks(const struct args *a)
 {
-	if (a->svc.key.fwmark)
-		return "firewall-mark services (-f) are";
 	if (a->dest.fwd == BPVS_FWD_TUNNEL && a->tunnel == TUNNEL_GUE)
 		return "GUE tunnels (--tun-type gue) are";
 	if (a->dest.fwd == BPVS_FWD_TUNNEL && a->tunnel == TUNNEL_GRE)

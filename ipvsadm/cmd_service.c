@@ -10,18 +10,9 @@ int sched_resolve(const char *name, unsigned int *ret)
 	return bpvs_sched_find(name, ret) ? complain(CMD_ADD, -ENOENT) : 0;
 }
 
-/* What a service asks for that this version lacks, or NULL. */
-static const char *service_lacks(const struct args *a)
-{
-	if (a->svc.key.fwmark)
-		return "firewall-mark services (-f) are";
-	return NULL;
-}
-
 static int service_put(struct bpvs_instance *in, const struct args *a)
 {
 	struct bpvs_svc_info info = a->svc;
-	const char *lacks;
 	int status, err;
 
 	/* A name that no version knows is an error of the caller's, whatever else is missing. */
@@ -30,9 +21,6 @@ static int service_put(struct bpvs_instance *in, const struct args *a)
 	status = sched_resolve(a->sched, &info.sched);
 	if (status)
 		return status;
-	lacks = service_lacks(a);
-	if (lacks)
-		return complain_not_built(lacks);
 	err = a->cmd == CMD_ADD ? bpvs_svc_add(in, &info) : bpvs_svc_edit(in, &info);
 	return err ? complain(a->cmd, err) : 0;
 }

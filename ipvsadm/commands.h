@@ -19,7 +19,7 @@ int cmd_restore(struct bpvs_instance *in, const char *program);
 /* Any of the above but cmd_restore(). */
 int cmd_run(struct bpvs_instance *in, const struct args *a);
 
-/* The scheduler's number, or complain: unknown, or known but not built. 0 = good. */
+/* The scheduler's number, or complain. 0 = good. */
 int sched_resolve(const char *name, unsigned int *ret);
 
 /* ---- complaints.c ---- */

@@ -83,7 +83,7 @@ static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int
 {
 	struct bpvs_addr source = { 0 };
 
-	if (info->fwd == BPVS_FWD_TUNNEL && type != RTN_LOCAL)
+	if (info->fwd != BPVS_FWD_DROUTE && type != RTN_LOCAL)
 		bpvs_route_source(&info->addr, info->af, &source);
 	d->tun_src = source;
 	d->fwd_set = info->fwd;

@@ -15,13 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "engine.h"
-
-/* In struct bpvs_dev: the tools' own marks. */
-#define DEV_COVERED 0x100 /* TC is on it */
-#define DEV_QDISC   0x200 /* and we made the qdisc for it */
-#define DEV_FOREIGN 0x800 /* somebody else's XDP program was there */
-#define DEV_NATIVE  0x400 /* XDP in the driver, else generic */
+#include "mark.h"
 
 static struct bpf_tc_hook *tc_hook(struct bpf_tc_hook *h, int ifindex)
 {
@@ -88,7 +82,7 @@ static bool wanted(const struct bpvs_link *l, const char *const *only)
 				return true;
 		return false;
 	}
-	if (l->type != ARPHRD_ETHER || (l->flags & IFF_LOOPBACK))
+	if (bpvs_mark_link(l) || l->type != ARPHRD_ETHER || (l->flags & IFF_LOOPBACK))
 		return false;
 	/* A VRF's ports receive for the host; those of all else that enslaves do not. */
 	return !l->master || !strcmp(l->master_kind, "vrf");
@@ -161,9 +155,9 @@ static int cover_xdp(const struct bpvs_programs *p, const struct bpvs_link *l, e
 		return 0;
 	err = xdp_put(p, l, mode == BPVS_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	if (!err)
-		*flags |= BPVS_DEV_XDP | (mode == BPVS_MODE_GENERIC ? 0 : DEV_NATIVE);
+		*flags |= BPVS_DEV_XDP | (mode == BPVS_MODE_GENERIC ? 0 : BPVS_DEV_NATIVE);
 	if (err == -EBUSY)
-		*flags |= DEV_FOREIGN;
+		*flags |= BPVS_DEV_FOREIGN;
 	return mode == BPVS_MODE_AUTO ? 0 : err;
 }
 
@@ -182,7 +176,7 @@ static bool can_redirect(const struct bpvs_dev *devs, int ifindex, enum bpvs_mod
 
 	if (mode == BPVS_MODE_GENERIC)
 		return true;
-	return d->ifindex == (__u32)ifindex && (d->flags & DEV_NATIVE);
+	return d->ifindex == (__u32)ifindex && (d->flags & BPVS_DEV_NATIVE);
 }
 
 static void dev_write(struct bpvs_dev *devs, const struct bpvs_link *l, __u32 flags)
@@ -211,8 +205,8 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 		 enum bpvs_mode mode)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
-	bool known = d->ifindex == (__u32)l->ifindex && (d->flags & DEV_COVERED), made;
-	__u32 flags = known ? d->flags & ~(__u32)BPVS_DEV_REDIRECT : DEV_COVERED, id;
+	bool known = d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED), made;
+	__u32 flags = known ? d->flags & ~(__u32)BPVS_DEV_REDIRECT : BPVS_DEV_COVERED, id;
 	int err;
 
 	if (!known) {
@@ -221,13 +215,13 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 			return err;
 		if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
 			/* First, lest a kill leaves a qdisc that nobody knows to be ours. */
-			dev_write(devs, l, DEV_QDISC);
+			dev_write(devs, l, BPVS_DEV_QDISC);
 			err = bpvs_tc_put(l->ifindex, p->fd_tc, &made);
 			if (err)
 				return bpvs_fail(err, "cannot attach to TC ingress of %s: %s",
 						 l->name, strerror(-err));
 			if (made)
-				flags |= DEV_QDISC;
+				flags |= BPVS_DEV_QDISC;
 		}
 	}
 	dev_write(devs, l, flags);
@@ -291,7 +285,7 @@ int bpvs_devices_refresh(struct bpvs_dev *devs)
 	for (size_t i = 0; i < num; i++) {
 		const struct bpvs_dev *d = &devs[ls[i].ifindex % BPVS_DEVS];
 
-		if (d->ifindex == (__u32)ls[i].ifindex && (d->flags & DEV_COVERED))
+		if (d->ifindex == (__u32)ls[i].ifindex && (d->flags & BPVS_DEV_COVERED))
 			dev_write(devs, &ls[i], d->flags);
 	}
 	free(ls);
@@ -320,7 +314,7 @@ int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs
 		return err;
 	for (size_t i = 0; i < num; i++) {
 		const struct bpvs_dev *d = devs ? &devs[ls[i].ifindex % BPVS_DEVS] : NULL;
-		bool qdisc = d && d->ifindex == (__u32)ls[i].ifindex && (d->flags & DEV_QDISC);
+		bool qdisc = d && d->ifindex == (__u32)ls[i].ifindex && (d->flags & BPVS_DEV_QDISC);
 		__u32 id;
 
 		xdp_drop(p, ls[i].ifindex);
@@ -339,7 +333,7 @@ static const char *tc_only(const struct bpvs_link *l, const struct bpvs_dev *d,
 		return "";
 	if (l->lower)
 		return " (XDP sits on its parent)";
-	if (d->flags & DEV_FOREIGN)
+	if (d->flags & BPVS_DEV_FOREIGN)
 		return " (somebody else's XDP program is on it)";
 	return gains(l) ? " (its driver took no XDP program)"
 			: " (a virtual device: TC keeps its offloads)";
@@ -349,19 +343,22 @@ static struct bpvs_device_info device_info(const struct bpvs_link *l, const stru
 					   const struct bpvs_anchor *a)
 {
 	struct bpvs_device_info i = { .name = l->name, .how = "none", .why = "" };
-	bool ours = d->ifindex == (__u32)l->ifindex && (d->flags & DEV_COVERED);
+	bool ours = d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED);
 	__u32 id;
 
 	if (!ours && !bpvs_tc_find(l->ifindex, &id) && id == a->tc_id)
 		i = (struct bpvs_device_info){ l->name, "tc",
 					       " (its place in the device table is "
 					       "taken)" };
+	else if (bpvs_mark_link(l))
+		i = (struct bpvs_device_info){ l->name, "tc",
+					       " (ours: what bears a firewall mark)" };
 	else if (!ours && !wanted(l, NULL))
 		i.why = l->master ? " (a port: its master is served)" : " (not Ethernet)";
 	else if (!ours)
 		i.why = a->all_devs ? " (could not attach)" : " (not named)";
 	else if (d->flags & BPVS_DEV_XDP)
-		i.how = d->flags & DEV_NATIVE ? "xdp native + tc" : "xdp generic + tc";
+		i.how = d->flags & BPVS_DEV_NATIVE ? "xdp native + tc" : "xdp generic + tc";
 	else
 		i = (struct bpvs_device_info){ l->name, "tc", tc_only(l, d, a) };
 	return i;

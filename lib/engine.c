@@ -14,6 +14,9 @@
 #include "engine.h"
 #include "bpvs.skel.h"
 #include "lock.h"
+#include "mark.h"
+#include "proc.h"
+#include "service.h"
 
 #define KERNEL_MAJOR 6
 #define KERNEL_MINOR 1
@@ -248,6 +251,8 @@ static int anchor_write(struct bpvs_bpf *s, const struct bpvs_up_opts *o,
 		.abi = BPVS_ABI,
 		.xdp_id = p->xdp_id,
 		.tc_id = p->tc_id,
+		.mark_id = prog_id(bpf_program__fd(s->progs.bpvs_mark)),
+		.mark_out_id = prog_id(bpf_program__fd(s->progs.bpvs_mark_out)),
 		.mode = o->mode,
 		.all_devs = !o->devs,
 		.conns = o->conns ? o->conns : DEFAULT_CONNS,
@@ -270,37 +275,10 @@ static const char *const forwarding_paths[] = {
 	"/proc/sys/net/ipv6/conf/lo/forwarding",
 };
 
-static int sysctl_read(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	int v = -1;
-
-	if (!f)
-		return -1;
-	if (fscanf(f, "%d", &v) != 1)
-		v = -1;
-	fclose(f);
-	return v;
-}
-
-static int sysctl_write(const char *path, int v)
-{
-	FILE *f = fopen(path, "we");
-	int err = 0;
-
-	if (!f)
-		return -errno;
-	if (fprintf(f, "%d\n", v) < 0)
-		err = -EIO;
-	if (fclose(f))
-		err = -errno;
-	return err;
-}
-
 static void forwarding_read(int *ret_before)
 {
 	for (int i = 0; i < 2; i++)
-		ret_before[i] = sysctl_read(forwarding_paths[i]);
+		ret_before[i] = bpvs_proc_read(forwarding_paths[i]);
 }
 
 /* Only when the anchor is there, which remembers what was before. */
@@ -312,7 +290,7 @@ static int forwarding_on(const int *before)
 		/* No IPv6 in this kernel or namespace is no error. */
 		if (before[i] < 0 && i == 1)
 			continue;
-		err = before[i] == 1 ? 0 : sysctl_write(forwarding_paths[i], 1);
+		err = before[i] == 1 ? 0 : bpvs_proc_write(forwarding_paths[i], 1);
 		if (err)
 			return bpvs_fail(err, "cannot set %s: %s", forwarding_paths[i],
 					 strerror(-err));
@@ -324,7 +302,7 @@ static void forwarding_back(const int *before)
 {
 	for (int i = 0; i < 2; i++)
 		if (before[i] == 0)
-			sysctl_write(forwarding_paths[i], 0);
+			bpvs_proc_write(forwarding_paths[i], 0);
 }
 
 /* ---- up ---- */
@@ -348,6 +326,8 @@ static int pin_all(struct bpvs_bpf *s)
 		{ "timer", bpf_map__fd(s->maps.bpvs_timer) },
 		{ "xdp", bpf_program__fd(s->progs.bpvs_xdp) },
 		{ "tc", bpf_program__fd(s->progs.bpvs_tc) },
+		{ "mark", bpf_program__fd(s->progs.bpvs_mark) },
+		{ "mark-out", bpf_program__fd(s->progs.bpvs_mark_out) },
 	};
 	__u32 zero = 0, lo = LO_IFINDEX;
 
@@ -463,6 +443,7 @@ static int take_down(struct bpvs_anchor *a)
 		devs = bpvs_map_devs(fd, &size);
 		close(fd);
 	}
+	bpvs_marks_bare(devs);
 	bpvs_devices_bare(&p, devs);
 	bpvs_unmap_devs(devs, size);
 	forwarding_back(before);
@@ -488,7 +469,8 @@ int bpvs_down(void)
 		err = take_down(a);
 		bpvs_anchor_unmap(a);
 	} else if (err == -ENOENT) {
-		/* Pins of namespaces that are gone are nobody's: a good moment. */
+		/* Pins of namespaces that are gone are nobody's, nor is bpvs0: a good moment. */
+		bpvs_marks_bare(NULL);
 		bpvs_unhold();
 		bpvs_fail(err, "no instance in this network namespace");
 	}
@@ -521,6 +503,15 @@ static int find_ready(struct bpvs_anchor **ret)
 	return err;
 }
 
+/* Other tools may have removed rules, and devices come. What cannot be done, status tells. */
+static void marks_renew(struct bpvs_instance *in)
+{
+	if (bpvs_tables_enter(in))
+		return;
+	bpvs_marks_sync(in);
+	bpvs_tables_leave(in);
+}
+
 int bpvs_open(struct bpvs_instance **ret)
 {
 	struct bpvs_instance *in;
@@ -546,6 +537,8 @@ int bpvs_open(struct bpvs_instance **ret)
 	} else {
 		bpvs_devices_refresh(in->devs);
 	}
+	if (in->cfg->mark_ifindex)
+		marks_renew(in);
 	*ret = in;
 	return 0;
 }

@@ -10,6 +10,17 @@
 #define BPVS_TC_PRIORITY 185
 #define LO_IFINDEX	 1
 
+/* The table that marked packets are routed by (mark.c). */
+#define BPVS_TABLE 47545
+
+/* In struct bpvs_dev: the tools' own marks. */
+#define BPVS_DEV_COVERED  0x100	 /* TC is on it */
+#define BPVS_DEV_QDISC	  0x200	 /* and we made the qdisc for it */
+#define BPVS_DEV_NATIVE	  0x400	 /* XDP in the driver, else generic */
+#define BPVS_DEV_FOREIGN  0x800	 /* somebody else's XDP program was there */
+#define BPVS_DEV_FORWARD4 0x1000 /* we switched its forwarding on (mark.c) */
+#define BPVS_DEV_FORWARD6 0x2000
+
 /* ---- link.c: the namespace's devices, by rtnetlink ---- */
 
 struct bpvs_link {

@@ -6,8 +6,8 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "engine.h"
+#include "netlink.h"
 
 struct links {
 	struct bpvs_link *v;
@@ -100,37 +100,6 @@ static int link_message(const struct nlmsghdr *n, void *data)
 	return MNL_CB_OK;
 }
 
-/* Ask for a dump, with the request's own header, and have each message called back. */
-static int dump(__u16 type, const void *header, size_t size, mnl_cb_t cb, void *arg)
-{
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	char buf[32768];
-	struct nlmsghdr *n = mnl_nlmsg_put_header(buf);
-	unsigned int seq = (unsigned int)time(NULL);
-	ssize_t len = -1;
-	int r = -1;
-
-	if (!nl)
-		return -errno;
-	n->nlmsg_type = type;
-	n->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	n->nlmsg_seq = seq;
-	memcpy(mnl_nlmsg_put_extra_header(n, size), header, size);
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) >= 0)
-		len = mnl_socket_sendto(nl, n, n->nlmsg_len);
-	while (len >= 0) {
-		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (len < 0)
-			break;
-		r = mnl_cb_run(buf, (size_t)len, seq, mnl_socket_get_portid(nl), cb, arg);
-		if (r <= MNL_CB_STOP)
-			break;
-	}
-	r = len < 0 || r < 0 ? -errno : 0;
-	mnl_socket_close(nl);
-	return r;
-}
-
 int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num)
 {
 	struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
@@ -140,7 +109,7 @@ int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num)
 	/* A list that changed while it was told is told again. */
 	do {
 		ls.num = 0;
-		err = dump(RTM_GETLINK, &m, sizeof(m), link_message, &ls);
+		err = bpvs_nl_dump(RTM_GETLINK, &m, sizeof(m), link_message, &ls);
 	} while (err == -EINTR && ++tries < 100);
 	if (err) {
 		free(ls.v);
@@ -164,7 +133,7 @@ static int filter_message(const struct nlmsghdr *n, void *data)
 int bpvs_filters_count(int ifindex, __u32 parent)
 {
 	struct tcmsg m = { .tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = parent };
-	int num = 0, err = dump(RTM_GETTFILTER, &m, sizeof(m), filter_message, &num);
+	int num = 0, err = bpvs_nl_dump(RTM_GETTFILTER, &m, sizeof(m), filter_message, &num);
 
 	return err ? err : num;
 }

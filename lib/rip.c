@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Endpoints of NAT destinations in the data path's map of services (BPVS_KEY_RIP), which translates
- * replies by them while the connection table is full: to the id of the destination, or to 0 when
+ * replies by them while the connection table is full: to the id of the destination, marked when
  * several services have it and a reply cannot tell whose it is.
  *
  * The keys follow from the arrays. A tool that was killed in the middle of a change may have left
@@ -72,7 +72,7 @@ void bpvs_rip_update(struct bpvs_instance *in, __u32 id)
 		owner = i;
 	}
 	if (owner)
-		bpvs_map_svc_put(in, &key, shared ? 0 : owner);
+		bpvs_map_svc_put(in, &key, shared ? owner | BPVS_RIP_SHARED : owner);
 	else
 		bpvs_map_svc_del(in, &key);
 }

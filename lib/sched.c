@@ -60,13 +60,16 @@ static void wrr_changed(struct bpvs_instance *in, struct bpvs_svc *svc)
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
+/* Set in numbers of tables: what other schedulers keep in that half is never one. */
+#define LBLC_TABLE 0x80000000U
+
 /* A new table, empty; what is in the old one the timer removes. */
 static __u32 lblc_table(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	svc->lblc_pass = __atomic_load_n(&in->cfg->lblc_pass, __ATOMIC_RELAXED);
 	svc->lblc_runs = 1;
 	svc->lblc_goal = 0;
-	return ++in->cfg->tool_reserved[BPVS_TOOL_LBLC_TABLE];
+	return LBLC_TABLE | ++in->cfg->tool_reserved[BPVS_TOOL_LBLC_TABLE];
 }
 
 int bpvs_sched_ready(struct bpvs_instance *in, struct bpvs_svc *svc)

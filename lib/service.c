@@ -18,9 +18,8 @@ __u32 bpvs_svc_lookup(const struct bpvs_instance *in, const struct bpvs_svc_key 
 /* What the data path cannot do yet is refused, rather than stored and ignored. */
 static int svc_check_built(const struct bpvs_svc_info *info)
 {
-	if (info->key.fwmark)
-		return -EOPNOTSUPP;
-	if (info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP &&
+	/* Services by mark have no protocol. */
+	if (!info->key.fwmark && info->key.proto != IPPROTO_TCP && info->key.proto != IPPROTO_UDP &&
 	    info->key.proto != IPPROTO_SCTP)
 		return -EOPNOTSUPP;
 	return 0;
@@ -80,7 +79,7 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 	if (!kept)
 		bpvs_tables_enter_svc(in, id);
 	if (!svc->key.fwmark)
-		bpvs_filter_set(in->filter->vip, &svc->key.addr);
+		bpvs_filter_vip_set(in, &svc->key.addr);
 	err = bpvs_map_svc_put(in, &svc->key, id);
 	if (err) {
 		__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
@@ -92,6 +91,31 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 	return 0;
 }
 
+/* The map's entry goes first, so that the data path cannot find a slot that is free. */
+static int svc_del_locked(struct bpvs_instance *in, __u32 id)
+{
+	struct bpvs_svc *svc = &in->svcs[id];
+	const struct bpvs_list_entry *list = in->lists + bpvs_list_off(svc->list);
+	int err = bpvs_map_svc_del(in, &svc->key);
+
+	if (err && err != -ENOENT)
+		return err;
+	for (__u32 pos = 0; pos < bpvs_list_len(svc->list); pos++)
+		bpvs_dest_retire(in, list[pos].dest);
+	bpvs_list_clear(in, svc);
+	bpvs_sched_end(in, svc);
+	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
+	svc_count(in, &svc->key, -1);
+	bpvs_tables_drop_svc(in, id);
+	return 0;
+}
+
+/* Services by mark have routing bring them their packets. */
+static int svc_route(struct bpvs_instance *in, const struct bpvs_svc_key *key)
+{
+	return key->fwmark ? bpvs_marks_sync(in) : 0;
+}
+
 static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *info)
 {
 	__u32 id = bpvs_tables_find_svc(in, &info->key);
@@ -99,7 +123,7 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 
 	if (id && (in->svcs[id].flags & BPVS_SVC_IN_USE)) {
 		/* Repairs what a killed tool left (see svc_publish()). */
-		err = bpvs_map_svc_put(in, &info->key, id);
+		err = bpvs_map_svc_put(in, &info->key, id) ?: svc_route(in, &info->key);
 		return err ?: -EEXIST;
 	}
 	err = svc_check(info);
@@ -115,7 +139,12 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 		if (err)
 			return err;
 	}
-	return svc_publish(in, id, info);
+	err = svc_publish(in, id, info) ?: svc_route(in, &info->key);
+	if (err && (in->svcs[id].flags & BPVS_SVC_IN_USE)) {
+		svc_del_locked(in, id);
+		svc_route(in, &info->key);
+	}
+	return err;
 }
 
 int bpvs_svc_add(struct bpvs_instance *in, const struct bpvs_svc_info *info)
@@ -159,25 +188,6 @@ int bpvs_svc_edit(struct bpvs_instance *in, const struct bpvs_svc_info *info)
 	return err;
 }
 
-/* The map's entry goes first, so that the data path cannot find a slot that is free. */
-static int svc_del_locked(struct bpvs_instance *in, __u32 id)
-{
-	struct bpvs_svc *svc = &in->svcs[id];
-	const struct bpvs_list_entry *list = in->lists + bpvs_list_off(svc->list);
-	int err = bpvs_map_svc_del(in, &svc->key);
-
-	if (err && err != -ENOENT)
-		return err;
-	for (__u32 pos = 0; pos < bpvs_list_len(svc->list); pos++)
-		bpvs_dest_retire(in, list[pos].dest);
-	bpvs_list_clear(in, svc);
-	bpvs_sched_end(in, svc);
-	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
-	svc_count(in, &svc->key, -1);
-	bpvs_tables_drop_svc(in, id);
-	return 0;
-}
-
 int bpvs_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
 	int err = bpvs_tables_enter(in);
@@ -189,6 +199,7 @@ int bpvs_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 	if (id) {
 		bpvs_tables_touch(in);
 		err = svc_del_locked(in, id);
+		svc_route(in, key);
 		bpvs_filter_vips(in);
 	} else {
 		err = -ESRCH;
@@ -207,6 +218,7 @@ int bpvs_flush(struct bpvs_instance *in)
 	for (__u32 id = 1; id < bpvs_tables_svc_high(in) && !err; id++)
 		if (in->svcs[id].flags & BPVS_SVC_IN_USE)
 			err = svc_del_locked(in, id);
+	bpvs_marks_sync(in);
 	bpvs_filter_vips(in);
 	bpvs_tables_leave(in);
 	return err;

@@ -66,8 +66,8 @@ int bpvs_stats_get(struct bpvs_instance *in, unsigned int index, struct bpvs_sta
 	if (err)
 		return err;
 	ret->total = stats_less(&sum, &in->rates[index].zero);
-	ret->rate =
-		in->cfg->run_estimation ? rates_read(&in->rates[index]) : (struct bpvs_stats){ 0 };
+	/* Without run_estimation what was estimated last, as the kernel shows it. */
+	ret->rate = rates_read(&in->rates[index]);
 	return 0;
 }
 

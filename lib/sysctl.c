@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "internal.h"
+#include "tables.h"
 
 enum kind {
 	INT,	 /* __s32 */
@@ -301,6 +301,8 @@ int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, const char *valu
 	err = int_set(in, k, value, &v);
 	if (err)
 		return err;
+	if (k->field == offsetof(struct bpvs_config, backup_only))
+		return bpvs_backup_set(in, &in->cfg->backup_only, v);
 	__atomic_store_n((__s32 *)knob_at(in->cfg, k), v, __ATOMIC_RELAXED);
 	if (k->kind == DEFENCE)
 		defence_hasten(in);

@@ -168,6 +168,12 @@ void bpvs_maglev(const struct bpvs_instance *in, const struct bpvs_svc *svc, __u
 /* ---- filter.c ---- */
 
 void bpvs_filter_set(__u64 *bits, const struct bpvs_addr *addr);
+/* For a service that is about to be found. */
+void bpvs_filter_vip_set(struct bpvs_instance *in, const struct bpvs_addr *addr);
+/* A synchronisation daemon runs as backup, and the sysctl wants nothing balanced meanwhile. */
+bool bpvs_backup_only(const struct bpvs_instance *in);
+/* Store one of the two words that this depends on, cfg->backup_runs and cfg->backup_only. */
+int bpvs_backup_set(struct bpvs_instance *in, __s32 *word, __s32 value);
 /* Make the bits exactly those that the tables need. */
 void bpvs_filter_vips(struct bpvs_instance *in);
 void bpvs_filter_rips(struct bpvs_instance *in);
@@ -179,6 +185,11 @@ void bpvs_rip_enter(struct bpvs_instance *in, __u32 id);
 /* It came, went, or changed its method. */
 void bpvs_rip_update(struct bpvs_instance *in, __u32 id);
 void bpvs_rip_repair(struct bpvs_instance *in);
+
+/* ---- mark.c ---- */
+
+/* Have packets with the marks of services, and no others, come by the program that sees marks. */
+int bpvs_marks_sync(struct bpvs_instance *in);
 
 /* ---- route.c ---- */
 

@@ -139,7 +139,7 @@ static __always_inline void lblc_turn(struct bpvs_svc *svc, __u32 pass)
 
 static __always_inline bool lblc_stale(struct bpvs_svc *svc, const struct bpvs_lblc *e, __u32 now)
 {
-	__u32 seconds = LBLC_SHORT_TIME;
+	__s32 seconds = LBLC_SHORT_TIME;
 
 	if (!svc->lblc_goal)
 		return false;

@@ -59,8 +59,8 @@ static __always_inline __u32 lblc_wlc(struct bpvs_svc *svc)
 	return (__u32)bpvs_sched_least(&s);
 }
 
-/* Is a time further back than that many seconds? */
-static __always_inline bool lblc_older(__u32 then, __u32 now, __u32 seconds)
+/* Is a time further back than that many seconds? Of less than none any is, as in IPVS. */
+static __always_inline bool lblc_older(__u32 then, __u32 now, __s32 seconds)
 {
-	return (__u32)(now - then) > (__u64)seconds * bpvs_ro.clock_hz;
+	return (__s64)(__u32)(now - then) > (__s64)seconds * bpvs_ro.clock_hz;
 }

@@ -52,6 +52,8 @@ static __always_inline __u32 wrr_pick(struct bpvs_svc *svc, __u64 old, __u64 *re
 		s.from = s.l.len;
 		s.least = 0x7fffffff;
 		id = bpvs_sched_scan(&s);
+		if (id) /* the largest weight there is, which the scan took */
+			s.heaviest = 0x7fffffff;
 		if (!id && s.heaviest <= 0) {
 			*ret_state = wrr_none(last, (__s32)(old >> 32), max, step);
 			return 0;

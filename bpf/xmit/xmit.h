@@ -87,6 +87,8 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 			return v;
 		if (!PKT_COMPLETE && !hop.lower)
 			return BPVS_UP_DEVICE;
+	} else if (!PKT_COMPLETE) {
+		return BPVS_UP_LOCAL;
 	}
 	mtu = room_in(&hop, d, now, tunnel);
 	no = fwd == BPVS_FWD_LOCAL ? BPVS_GO_ON : refused(f, mtu, tunnel);
@@ -109,7 +111,7 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 	account(d, hit->dest, f->len, false);
 	conn_touch(hit, f, now, false);
 	if (fwd == BPVS_FWD_LOCAL)
-		return BPVS_LOCAL;
+		return pkt_local(pkt, d);
 	if (v != BPVS_GO_ON)
 		return v;
 	if (no == BPVS_TOO_BIG)

@@ -5,7 +5,7 @@
 #include <bpvs/config.h>
 
 /* bumped when a tool of another version could misread the maps */
-#define BPVS_ABI 1
+#define BPVS_ABI 2
 
 enum bpvs_map_id {
 #define BPVS_MAP(id, name) BPVS_MAP_##id,
@@ -31,5 +31,7 @@ struct bpvs_anchor {
 	__u32 conns;	   /* as asked for */
 	__u32 forwarding4; /* of lo before we set it to 1 */
 	__u32 forwarding6;
+	__u32 mark_id; /* programs of bpvs0 */
+	__u32 mark_out_id;
 	struct bpvs_rodata ro; /* what the programs were loaded with */
 };

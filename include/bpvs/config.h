@@ -121,8 +121,8 @@ struct bpvs_config {
 	__s32 sync_sock_size;
 	__s32 sync_threshold[2];
 	__s32 sync_version;
-	__u32 backup_runs; /* a synchronisation daemon receives, and none sends: see backup_only */
-	__u32 pad;
+	__s32 backup_runs;  /* a synchronisation daemon receives, and none sends: see backup_only */
+	__u32 mark_ifindex; /* bpvs0, while there are services of firewall marks; else 0 */
 	__u64 sync_qlen_max;
 	__u64 est_cpulist[BPVS_EST_CPUS / 64];
 };
@@ -133,9 +133,9 @@ enum bpvs_tool_word {
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
-	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
-	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
-	BPVS_TOOL_UNIT_HIGH, /* no table that may still be read lies behind this unit */
+	BPVS_TOOL_CHANGING,   /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_CHUNKS,     /* chunks of bpvs_buckets there are */
+	BPVS_TOOL_UNIT_HIGH,  /* no table that may still be read lies behind this unit */
 	BPVS_TOOL_LBLC_TABLE, /* number of the last table of lblc and lblcr */
 };
 
@@ -157,6 +157,13 @@ static inline __u32 bpvs_filter_bit(const struct bpvs_addr *a)
 
 	return h >> 16;
 }
+
+/*
+ * The device that packets of firewall-mark services are routed out by, so that a program sees them
+ * behind netfilter. Its address is fixed: by it a tool knows the device for ours.
+ */
+#define BPVS_MARK_DEV "bpvs0"
+#define BPVS_MARK_MAC "\x02\x62\x70\x76\x73\x00"
 
 /*
  * A device, in bpvs_devs at ifindex % BPVS_DEVS; two devices that share a place are no harm: the

@@ -52,7 +52,8 @@ struct bpvs_dest {
 	/* line 1: configuration */
 	struct bpvs_addr addr;
 	struct bpvs_addr
-		tun_src; /* source of the outer header, family of addr; all zero = unknown */
+		tun_src; /* what we speak to it from: source of a tunnel's outer header, and of
+			  * errors to a NAT server; family of addr; all zero = unknown */
 	__be16 port;
 	__u8 af;
 	__u8 fwd; /* enum bpvs_fwd */

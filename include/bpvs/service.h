@@ -14,10 +14,12 @@ struct bpvs_svc_key {
 };
 
 /*
- * Or-ed into `af`: not a service but the endpoint of a NAT destination, and the value is its id, or
- * 0 when several services have it. Only used while the connection table is full.
+ * Or-ed into `af`: not a service but the endpoint of a NAT destination, and the value is its id.
+ * BPVS_RIP_SHARED is or-ed to the id when several services have the endpoint, and it is one of
+ * them. Used while the connection table is full, and for nat_icmp_send.
  */
-#define BPVS_KEY_RIP 0x80
+#define BPVS_KEY_RIP	0x80
+#define BPVS_RIP_SHARED 0x80000000
 
 /* The order is the order of sched.def, which names them. */
 enum bpvs_sched_id {

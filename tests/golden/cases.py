@@ -17,8 +17,6 @@ def not_built(line):
     after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
     command = words[0][:2] if words else ""
     if command in ("-A", "-E", "-a", "-e"):
-        if "-f" in words:
-            return "firewall-mark services"
         if after.get("--tun-type") in ("gue", "gre"):
             return after["--tun-type"].upper() + " tunnels"
     if words and words[0] == "--start-daemon":

@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
-#include "internal.h"
+#include "engine.h"
 #include "run.h"
 
 const char *const run_labels[BPVS_COUNTERS] = {
@@ -303,10 +304,11 @@ static int cmd_vlan(struct bpvs_instance *in, char **save)
 /* What the verifier had to look at, by program. */
 static int cmd_insns(struct bpvs_instance *in, char **save)
 {
-	const int fds[] = { in->fd_xdp, in->fd_tc };
+	int mark = bpf_prog_get_fd_by_id(bpvs_instance_anchor(in)->mark_id);
+	const int fds[] = { in->fd_xdp, in->fd_tc, mark };
 
 	(void)save;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 
@@ -314,6 +316,7 @@ static int cmd_insns(struct bpvs_instance *in, char **save)
 			return complain("program info", errno);
 		run_say("%s\"%s\": %u", i ? ", " : "{", info.name, info.verified_insns);
 	}
+	close(mark);
 	return run_say("}\n");
 }
 

@@ -120,6 +120,25 @@ def test_drop_entry_half_open(ns, prog, services):
     assert dropped_within(prog, 1.5, lambda: len(states())) == (0, 0)
 
 
+def test_drop_entry_sctp(ns, prog, services):
+    """Those of which only INIT was seen."""
+    for fam in (V4, V6):
+        ns.ipvsadm(f"-A --sctp-service {fam.endpoint(fam.vip, 80)} -s rr\n"
+                   f"-a --sctp-service {fam.endpoint(fam.vip, 80)}"
+                   f" -r {fam.endpoint(fam.real(1), 80)} -m")
+    bpvs(ns, "sysctl", "sloppy_sctp=1")
+    for n in range(100):
+        prog.deliver("tc", packet(V4, 20000 + n, "A", "sctp"))
+    bpvs(ns, "sysctl", "sloppy_sctp=0", "drop_entry=3")
+    # They live for 4 s at most, so that what is dropped shows in the events alone.
+    with prog.counting(events=True) as grown:
+        for n in range(600):
+            prog.deliver("tc", packet(V4 if n % 2 else V6, 10000 + n, "S", "sctp"))
+        time.sleep(4.5)
+    assert 15 < grown["conn-dropped"] < 300
+    assert [c["state"] for c in prog.conns()].count("ESTABLISHED") == 100
+
+
 def test_drop_entry_idle(ns, prog, services):
     """Those with few packets, one in as many of them; the others stay."""
     for n in range(MANY):

@@ -273,7 +273,9 @@ static void check_rips(struct world *w)
 			int owners = rip_owners(w, s, d, &id);
 
 			assert_int_equal(fake_rip_find(w->in, &key, &found), owners > 0);
-			assert_int_equal(found, owners == 1 ? id : 0);
+			assert_int_equal(!!(found & BPVS_RIP_SHARED), owners > 1);
+			if (owners == 1)
+				assert_int_equal(found, id);
 		}
 }
 
@@ -819,6 +821,30 @@ static void test_filter(void **state)
 	fake_free(in);
 }
 
+/* While only a backup daemon runs nothing is for us, but replies of what was balanced before. */
+static void test_backup(void **state)
+{
+	struct bpvs_svc_info svc, more;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+
+	(void)state;
+	more = svc;
+	more.key.addr = fake_v4(10, 1, 2, 3);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_int_equal(bpvs_sysctl_set(in, "backup_only", "1"), 0);
+	assert_true(filter_has(in->filter->vip, &svc.key.addr));
+	assert_int_equal(bpvs_backup_set(in, &in->cfg->backup_runs, 1), 0);
+	assert_int_equal(bpvs_svc_add(in, &more), 0);
+	assert_false(filter_has(in->filter->vip, &svc.key.addr));
+	assert_false(filter_has(in->filter->vip, &more.key.addr));
+	assert_true(filter_has(in->filter->rip, &d.addr));
+	assert_int_equal(bpvs_sysctl_set(in, "backup_only", "0"), 0);
+	assert_true(filter_has(in->filter->vip, &svc.key.addr));
+	assert_true(filter_has(in->filter->vip, &more.key.addr));
+	fake_free(in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -827,7 +853,7 @@ int main(void)
 		cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_local),
 		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_rips),	     cmocka_unit_test(test_tables_full),
-		cmocka_unit_test(test_table_repair),
+		cmocka_unit_test(test_table_repair), cmocka_unit_test(test_backup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
