@@ -293,6 +293,38 @@ int bpvs_dest_del(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 	return err;
 }
 
+/* ---- after a tool that was killed ---- */
+
+/*
+ * The list says which destinations there are. One that is in it but was marked as removed is there
+ * again, for its removal did not come to an end; one that was made but did not get into it is not.
+ */
+int bpvs_dests_repair(struct bpvs_instance *in)
+{
+	__u32 high = bpvs_tables_dest_high(in);
+	bool *listed = calloc(high, sizeof(*listed));
+
+	if (!listed)
+		return -ENOMEM;
+	for (__u32 svc = 1; svc < bpvs_tables_svc_high(in); svc++) {
+		__u64 list = in->svcs[svc].list;
+
+		for (__u32 pos = 0; pos < bpvs_list_len(list); pos++)
+			listed[in->lists[bpvs_list_off(list) + pos].dest] = true;
+	}
+	for (__u32 id = 1; id < high; id++) {
+		struct bpvs_dest *d = &in->dests[id];
+
+		if (!(d->flags & BPVS_DEST_IN_USE) ||
+		    !(d->flags & BPVS_DEST_AVAILABLE) == !listed[id])
+			continue;
+		d->removed_at = (__u32)bpvs_clock_since(in, 0);
+		__atomic_store_n(&d->flags, d->flags ^ BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
+	}
+	free(listed);
+	return 0;
+}
+
 /* ---- reading ---- */
 
 /* Counters may dip below zero for a moment between two CPUs. */

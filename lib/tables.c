@@ -323,9 +323,11 @@ int bpvs_tables_enter(struct bpvs_instance *in)
 		return err;
 	if (in->tables && in->tables->gen == tool_word(in, BPVS_TOOL_GEN))
 		return 0;
-	if (sweep_trash(in, BPVS_TRASH_SECONDS))
+	/* First of all: what is in a list must not be taken for removed. */
+	err = tool_word(in, BPVS_TOOL_CHANGING) ? bpvs_dests_repair(in) : 0;
+	if (!err && sweep_trash(in, BPVS_TRASH_SECONDS))
 		bpvs_tables_touch(in);
-	err = tables_build(in, false);
+	err = err ?: tables_build(in, false);
 	if (err) {
 		bpvs_unlock(in);
 		return err;

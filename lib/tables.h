@@ -185,6 +185,8 @@ void bpvs_rip_enter(struct bpvs_instance *in, __u32 id);
 /* It came, went, or changed its method. */
 void bpvs_rip_update(struct bpvs_instance *in, __u32 id);
 void bpvs_rip_repair(struct bpvs_instance *in);
+/* ... and the same of destinations and lists, which a tool may have left at odds. */
+int bpvs_dests_repair(struct bpvs_instance *in);
 
 /* ---- mark.c ---- */
 

@@ -648,6 +648,32 @@ static void test_errors(void **state)
 	fake_free(in);
 }
 
+/* A tool killed between marking and listing: the list has the last word, however late. */
+static void test_killed_between(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info removed = dest_info(0, 1, 1), added = dest_info(0, 2, 1);
+	__u32 ids[2];
+
+	(void)state;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &removed), 0);
+	ids[0] = listed_id(&(struct world){ .in = in }, 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &added), 0);
+	ids[1] = bpvs_tables_find_dest(in, in->dests[ids[0]].svc, &added.addr, added.port);
+	assert_int_equal(bpvs_dest_del(in, &svc.key, &added.addr, added.port), 0);
+	in->dests[ids[0]].flags &= ~BPVS_DEST_AVAILABLE;
+	in->dests[ids[1]].flags |= BPVS_DEST_AVAILABLE;
+	in->cfg->tool_reserved[BPVS_TOOL_CHANGING] = 1;
+	fake_of(in)->clock += 1000 * FAKE_HZ;
+	bpvs_tables_free(in);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &removed), -EEXIST);
+	assert_int_equal(bpvs_dest_del(in, &svc.key, &added.addr, added.port), -ENOENT);
+	assert_true(in->dests[ids[0]].flags & BPVS_DEST_AVAILABLE);
+	assert_false(in->dests[ids[1]].flags & BPVS_DEST_AVAILABLE);
+	fake_free(in);
+}
+
 /* Connections, and statistics unless the service was another, come back with a destination. */
 static void test_revival(void **state)
 {
@@ -848,12 +874,13 @@ static void test_backup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),	     cmocka_unit_test(test_random_tight),
-		cmocka_unit_test(test_errors),	     cmocka_unit_test(test_revival),
-		cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_local),
-		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_rips),	     cmocka_unit_test(test_tables_full),
-		cmocka_unit_test(test_table_repair), cmocka_unit_test(test_backup),
+		cmocka_unit_test(test_random),	       cmocka_unit_test(test_random_tight),
+		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_revival),
+		cmocka_unit_test(test_killed_between), cmocka_unit_test(test_thresholds),
+		cmocka_unit_test(test_local),	       cmocka_unit_test(test_wrr_change),
+		cmocka_unit_test(test_filter),	       cmocka_unit_test(test_rips),
+		cmocka_unit_test(test_tables_full),    cmocka_unit_test(test_table_repair),
+		cmocka_unit_test(test_backup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
