@@ -80,22 +80,22 @@ static void rates_clear(struct bpvs_rate *r)
 	__atomic_store_n(&r->outbps, 0, __ATOMIC_RELAXED);
 }
 
+/* Also what the estimator compares with: what was counted so far is no traffic from now on. */
 static int stats_zero_one(struct bpvs_instance *in, unsigned int index)
 {
-	int err = stats_sum(in, index, &in->rates[index].zero);
+	struct bpvs_rate *r = &in->rates[index];
+	int err = stats_sum(in, index, &r->zero);
 
-	if (!err)
-		rates_clear(&in->rates[index]);
-	return err;
+	if (err)
+		return err;
+	r->last = r->zero;
+	rates_clear(r);
+	return 0;
 }
 
 void bpvs_stats_reset(struct bpvs_instance *in, unsigned int index)
 {
-	struct bpvs_rate *r = &in->rates[index];
-
-	/* Also what the estimator compares with: what the former owner had is no traffic now. */
-	if (!stats_zero_one(in, index))
-		r->last = r->zero;
+	(void)stats_zero_one(in, index);
 }
 
 static int stats_zero_svc(struct bpvs_instance *in, __u32 id)

@@ -49,7 +49,9 @@ def connections(text):
     for line in text.splitlines():
         match = re.match(r"(\S+ +)(\d+):(\d+)( .*)$", line)
         if match:
-            rows.setdefault(match[1] + match[4], int(match[2]) * 60 + int(match[3]))
+            # A template out of use: to 6.1 its virtual port, too, is 65535.
+            row = re.sub(r":\d+ +(\S+:65535 *)$", r":65535 \1", match[1] + match[4])
+            rows.setdefault(row, int(match[2]) * 60 + int(match[3]))
         elif line.startswith(CLOCK):
             ages = [float(age) for age in line.split()[1:]]
         else:

@@ -18,6 +18,7 @@ the two worlds' commands do not take equally long; drop_entry meets nothing half
 
 import argparse
 import random
+import re
 
 SCHEDULERS = "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh".split()
 TCP_FLAGS = "S F A R SA FA RA PA - SF SR U FR PU SFRAPU".split()
@@ -179,12 +180,26 @@ THEMES = {
 }
 
 
+TUNNEL = r"(?m)^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-i|--ipip)( |$)"
+# What is listed in docs/differences.md and may be met: an id, and what of the text (all of these) may meet it.
+LISTED = {
+    "fragments-counted": [r"(?m)^frag"],
+    "local-answers": [r" (-r|--real-server) [dD]\b"],
+    "newer-sysctls": [r"look sysctl"],
+    "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
+    "oversize-cut": [TUNNEL, r" len 14\d\d"],
+    "tunnel-errors": [TUNNEL, r"icmp-error-by"],
+    "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
+}
+
+
 class Service:
     """What the scenario has added: kind is t, u, s (SCTP) or f (a mark's)."""
 
     def __init__(self, kind, six, host=None, port=0, mark=0):
         self.kind, self.six, self.host, self.port, self.mark = kind, six, host, port, mark
         self.dests = {}  # server's name and port -> forwarding option
+        self.methods = {}  # the same of all that ever were
         self.gone = []  # servers that were deleted
         self.persistent = self.ops = False
         self.sched = "wlc"
@@ -201,6 +216,7 @@ class Generator:
         self.lines, self.services, self.flows, self.marks = [], [], [], []
         self.releases = set()
         self.patience = 1000
+        self.edited = False  # has a server's method changed?
         self.unsummed = False  # packets that the kernel may not have summed up
         self.families = rng.choices([(False,), (True,), (False, True)], [6, 3, 1])[0]
         self.weights = {**COMMON, **THEMES[theme][1]}
@@ -353,9 +369,13 @@ class Generator:
         # A server of the other family is possible through tunnels.
         return self.rng.choice(["-m", "-m", "-g", "-i"])
 
+    def method_again(self, svc, dest):
+        """Mostly what it was: the kernel's cached route makes a difference of a change (edited-method)."""
+        return self.method(svc) if dest not in svc.methods or self.chance(4) else svc.methods[dest]
+
     def dest_words(self, svc, how):
         rng = self.rng
-        words = "" if self.chance(8) else " " + {"-m": rng.choice(["-m", "-m", "--masquerading"]),
+        words = "" if how == "-g" and self.chance(20) else " " + {"-m": rng.choice(["-m", "-m", "--masquerading"]),
                                                  "-g": rng.choice(["-g", "-g", "--gatewaying"]),
                                                  "-i": rng.choice(["-i", "-i", "--ipip"])}[how]
         how = how if words else "-g"
@@ -371,9 +391,10 @@ class Generator:
         return words, how
 
     def put_dest(self, svc, dest):
-        words, how = self.dest_words(svc, self.method(svc))
+        words, how = self.dest_words(svc, self.method_again(svc, dest))
         if dest[0] in "rRdD" and dest[0].isupper() != svc.six:
             words, how = " -i", "-i"
+        self.edited |= svc.methods.setdefault(dest, how) != how
         self.ipvsadm(f"{self.rng.choice(['-a', '-a', '-a', '--add-server'])} {svc.name()} -r {dest}{words}")
         svc.dests.setdefault(dest, how)
 
@@ -382,7 +403,7 @@ class Generator:
         if not svc:
             return self.do_add_svc()
         dest = self.host("r", 6, svc.six if self.chance(97) else not svc.six)
-        if self.chance(2):
+        if self.chance(0.5):
             dest = "D" if svc.six else "d"
         if svc.kind != "f":
             dest += f":{svc.port}" if self.chance(75) else f":{self.rng.choice([8080, 53, 9])}" if self.chance(60) else ""
@@ -394,9 +415,9 @@ class Generator:
         svc = self.with_dests()
         if svc:
             dest = self.rng.choice(list(svc.dests))
-            keep = svc.dests[dest] if self.chance(75) else self.method(svc)
-            words, how = self.dest_words(svc, keep)
-            svc.dests[dest] = how
+            words, how = self.dest_words(svc, self.method_again(svc, dest))
+            self.edited |= how != svc.methods.get(dest, how)
+            svc.dests[dest] = svc.methods[dest] = how
             server = self.rng.choice(["-r", "--real-server"])
             self.ipvsadm(f"{self.rng.choice(['-e', '-e', '--edit-server'])} {svc.name()} {server} {dest}{words}")
 
@@ -727,6 +748,10 @@ class Generator:
                 if self.patience > 0:
                     self.rng.choices(actions, weights)[0]()
         head = f"== {name}: random, {self.theme}\n"
+        body = "\n".join(self.lines)
+        ids = [i for i, parts in LISTED.items() if all(re.search(part, body) for part in parts)]
+        for met in ids + ["edited-method"] * self.edited:
+            head += f"differs {met}?\n"
         for release in sorted(self.releases):
             head += f"kernel {release}\n"
         return head + "\n".join(self.lines) + "\n"

@@ -60,6 +60,7 @@ rule {verb} fwmark {mark} lookup 77
 SUMMING = 2.15  # seconds in which the kernel has surely summed its statistics up
 EVENT_TIMEOUT = 120
 NAMES = re.compile(r"(?<![\w.])([cvrCVR])(\d+)(?:\.\.\1(\d+))?(?![\w.])")
+EXPIRES = re.compile(r" \d\d+:\d\d ")
 ALWAYS = {"c99", "C99", "o", "O"}
 SMALL = "--conns 16k --services 256 --dests 4k".split()  # each call maps what there is room for
 # What takes the sums as they are for a zero point, at once or when the service is made again.
@@ -196,6 +197,7 @@ class World:
         """What a scenario starts with, world or not."""
         self.flows = {}
         self.marks = set()
+        self.chains = set()  # an address of each family that iptables has rules for
         self.ident = 0x4000
         self.last_packet = 0.0
         self.start = time.monotonic()
@@ -461,6 +463,23 @@ class World:
                       "-j", "MARK", "--set-mark", mark])
         return self.deliver(int(mark, 0))
 
+    def do_mark_iptables(self, event):
+        mark, proto, addrs, ports = mark_words(event)
+        for addr in addrs:
+            words = f"-t mangle -A PREROUTING -d {addr}"
+            words += "" if proto == "any" else f" -p {proto}"
+            words += f" --dport {ports.replace('-', ':')}" if ports else ""
+            self.iptables(addr, f"{words} -j MARK --set-mark {mark}")
+        return self.deliver(mark)
+
+    def iptables(self, addr, words):
+        name = "ip6tables" if ":" in addr else "iptables"
+        env = dict(os.environ, **self.tools["iptables_env"])
+        status, _, err = spawn([name, *words.split()], env, program=self.tools["iptables"])
+        if status:
+            raise WorldError(f"{name} {words}: {err}")
+        self.chains.add(addr)
+
     def deliver(self, mark):
         """Marked packets are the director's own, whatever their address."""
         lines = "" if self.marks else "route replace local default dev lo table 77\n" \
@@ -473,6 +492,9 @@ class World:
     def do_unmark(self, _event):
         if self.marks:
             spawn(["nft", "delete", "table", "inet", "oracle"])
+            for addr in list(self.chains):
+                self.iptables(addr, "-t mangle -F PREROUTING")
+            self.chains.clear()
             for program in ("iptables", "ip6tables"):
                 spawn([program, "-t", "mangle", "-F", "PREROUTING"])
             ip_batch("".join(MARK_RULES.format(verb="del", mark=mark) for mark in self.marks))
@@ -480,14 +502,20 @@ class World:
         return []
 
 
-def mark_rules(event):
-    """A mark, and the matches of nftables for it."""
+def mark_words(event):
+    """A mark, the protocol, addresses and ports of what gets it."""
     mark, proto, where = event.words
     hosts, _, ports = where.partition(":")
     addrs = [scenario.address(name) for part in hosts.split(",") for name in scenario.hosts(part)]
+    return int(mark, 0), proto, addrs, ports
+
+
+def mark_rules(event):
+    """A mark, and the matches of nftables for it."""
+    mark, proto, addrs, ports = mark_words(event)
     rules = []
-    for family, key in ((":", "ip6"), (".", "ip")):
-        mine = [a for a in addrs if family in a and (family == ":" or ":" not in a)]
+    for six, key in ((True, "ip6"), (False, "ip")):
+        mine = [a for a in addrs if (":" in a) == six]
         if not mine:
             continue
         rule = f"{key} daddr {{ {', '.join(mine)} }}"
@@ -496,7 +524,7 @@ def mark_rules(event):
         elif proto != "any":
             rule += f" meta l4proto {proto}"
         rules.append(rule)
-    return int(mark, 0), rules
+    return mark, rules
 
 
 def listing_kind(out):
@@ -579,6 +607,20 @@ class KernelWorld(World):
 
     def end(self):
         """The namespace goes with the process."""
+
+    def adm(self, argv, stdin=""):
+        """The kernel counts its way through one table of all namespaces to where the reader was, so
+        what other worlds do meanwhile makes it list a connection twice or not at all: look thrice."""
+        result = super().adm(argv, stdin)
+        if result[-1][0] != "conns":
+            return result
+        rows = {EXPIRES.sub("", line, count=1): line for line in result[-1][1].splitlines()}
+        for _ in range(2):
+            kind, more = super().adm(argv, stdin)[-1]
+            for line in more.splitlines() if kind == "conns" else []:
+                if not line.startswith("#clock"):
+                    rows.setdefault(EXPIRES.sub("", line, count=1), line)
+        return [*result[:-1], ("conns", "\n".join([*rows.values(), ""]))]
 
     def ipvsadm(self):
         return self.tools["kernel_ipvsadm"], dict(os.environ, LD_LIBRARY_PATH=self.tools["libs"])

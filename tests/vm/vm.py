@@ -53,15 +53,29 @@ def build_tools(directory):
     subprocess.run(["make", "-s", "-C", HERE, f"OUT={directory}"], check=True)
 
 
+def unpacked(package):
+    """A package of the system's release, unpacked, not installed: its directory."""
+    done = subprocess.run(
+        [HERE / "kernel", "--deb", package], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return pathlib.Path(done.stdout.strip())
+
+
+def library_path(packages):
+    return ":".join(str(unpacked(package) / lib) for package in packages for lib in LIBRARY_DIRS)
+
+
 def kernel_ipvsadm():
-    """The ipvsadm of kernel IPVS, unpacked, not installed: its path, and its LD_LIBRARY_PATH."""
+    """The ipvsadm of kernel IPVS: its path, and its LD_LIBRARY_PATH."""
+    libraries = library_path(("libnl-3-200", "libnl-genl-3-200", "libpopt0"))
+    return unpacked("ipvsadm") / "sbin" / "ipvsadm", libraries
 
-    def unpack(package):
-        done = subprocess.run(
-            [HERE / "kernel", "--deb", package], check=True, stdout=subprocess.PIPE, text=True
-        )
-        return pathlib.Path(done.stdout.strip())
 
-    libraries = [unpack(package) for package in ("libnl-3-200", "libnl-genl-3-200", "libpopt0")]
-    path = [str(tree / lib) for tree in libraries for lib in LIBRARY_DIRS]
-    return unpack("ipvsadm") / "sbin" / "ipvsadm", ":".join(path)
+def iptables():
+    """iptables: the program that is all of them, and the environment it needs."""
+    libraries = ("libip4tc2", "libip6tc2", "libxtables12", "libmnl0", "libnftnl11")
+    home = unpacked("iptables") / "usr"
+    return home / "sbin" / "xtables-nft-multi", {
+        "LD_LIBRARY_PATH": library_path(libraries),
+        "XTABLES_LIBDIR": str(next(home.glob("lib/*/xtables"))),
+    }
