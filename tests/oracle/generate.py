@@ -188,6 +188,7 @@ LISTED = {
     "newer-sysctls": [r"look sysctl"],
     "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
+    "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "tunnel-errors": [TUNNEL, r"icmp-error-by"],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
 }
