@@ -84,11 +84,12 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 	struct bpvs_conn *c;
 	__u64 word;
 
-	if (unlikely(!(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))) {
+	/* Over and used again goes before removed: the next one may be served elsewhere. */
+	if (likely(!conn_reused(hit, d, f))) {
+		if (likely(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
+			return BPVS_GO_ON;
 		if (!READ_ONCE(bpvs_cfg.expire_nodest_conn))
 			return BPVS_DEST_GONE;
-	} else if (likely(!conn_reused(hit, d, f))) {
-		return BPVS_GO_ON;
 	}
 	*ret_gone = true;
 	c = conn_slot(hit->idx);

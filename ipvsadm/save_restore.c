@@ -102,17 +102,18 @@ static int line_split(char *line, char **argv)
 }
 
 /*
- * One rule a line, applied as it is read. What the engine refuses is said and passed over, and does
- * not change the exit status, as ever; a line that cannot be understood ends the run.
+ * One rule a line, applied as it is read. What the engine refuses is said and passed over; the exit
+ * status is the last line's, as ever. A line that cannot be understood ends the run.
  */
 int cmd_restore(struct bpvs_instance *in, const char *program)
 {
 	char *argv[WORDS_MAX + 1] = { (char *)(uintptr_t)program };
 	char *line = NULL;
 	size_t size = 0;
+	int status = 0;
 
 	while (getline(&line, &size, stdin) >= 0) {
-		int argc = line_split(line, argv), status;
+		int argc = line_split(line, argv);
 		struct args a;
 
 		if (argc == 1)
@@ -129,5 +130,5 @@ int cmd_restore(struct bpvs_instance *in, const char *program)
 	}
 	free(line);
 	/* Something that the caller counts on is missing: this must not look like success. */
-	return anything_not_built() ? STATUS_NOT_BUILT : 0;
+	return anything_not_built() ? STATUS_NOT_BUILT : status;
 }

@@ -188,6 +188,8 @@ LISTED = {
     "newer-sysctls": [r"look sysctl"],
     "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
+    "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
+    "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "tunnel-errors": [TUNNEL, r"icmp-error-by"],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
 }
@@ -651,7 +653,7 @@ class Generator:
 
     def do_listing(self):
         if self.chance(12):
-            self.say("look " + self.rng.choice(["rate", "sysctl", "daemon", "exact-stats", "exact-rate"]))
+            self.say("look " + self.rng.choice(["sysctl", "daemon", "exact-stats"]))
         elif self.chance(10):
             self.ipvsadm(self.rng.choice(["-L -n --stats", "-L -n --rate"]) + " -t v9:9")
         else:
