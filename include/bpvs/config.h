@@ -133,9 +133,9 @@ enum bpvs_tool_word {
 	BPVS_TOOL_LIST_HIGH, /* entries of bpvs_lists from here on were never used */
 	BPVS_TOOL_SVC_HIGH,  /* the same of service ids; 0 means 1, as id 0 is never used */
 	BPVS_TOOL_DEST_HIGH,
-	BPVS_TOOL_CHANGING,  /* a change has begun and not ended: whoever made it may be dead */
-	BPVS_TOOL_CHUNKS,    /* chunks of bpvs_buckets there are */
-	BPVS_TOOL_UNIT_HIGH, /* no table that may still be read lies behind this unit */
+	BPVS_TOOL_CHANGING,   /* a change has begun and not ended: whoever made it may be dead */
+	BPVS_TOOL_CHUNKS,     /* chunks of bpvs_buckets there are */
+	BPVS_TOOL_UNIT_HIGH,  /* no table that may still be read lies behind this unit */
 	BPVS_TOOL_LBLC_TABLE, /* number of the last table of lblc and lblcr */
 };
 

@@ -44,8 +44,7 @@ void host_use(struct bpvs_instance *in)
 	bpvs_lblc = (struct host_map){ lblc, sizeof(lblc[0]), BPVS_LBLC_PLACES, used };
 	for (__u32 i = 0; i < 2; i++)
 		chunks[i] = (struct host_map){ fake_of(in)->units + i * BPVS_CHUNK,
-					       sizeof(struct bpvs_bucket_unit), BPVS_CHUNK,
-					       NULL };
+					       sizeof(struct bpvs_bucket_unit), BPVS_CHUNK, NULL };
 	bpvs_buckets = (struct host_map){ chunks, sizeof(chunks[0]), 2, NULL };
 	host_cfg = in->cfg;
 	host_ro = ro;

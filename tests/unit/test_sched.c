@@ -17,10 +17,10 @@
 #include "host_env.h"
 #include "../../bpf/sched/sched.h"
 
-#define MOST 12	  /* come and go at random */
-#define MANY 1000 /* one test has so many */
-#define ADDRS 5 /* destination addresses, for lblc and lblcr */
-#define HEAD -1
+#define MOST  12   /* come and go at random */
+#define MANY  1000 /* one test has so many */
+#define ADDRS 5	   /* destination addresses, for lblc and lblcr */
+#define HEAD  -1
 
 struct twin_dest {
 	int key; /* which of the endpoints */
@@ -727,22 +727,14 @@ static void test_long_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rr),
-		cmocka_unit_test(test_wrr),
-		cmocka_unit_test(test_lc),
-		cmocka_unit_test(test_wlc),
-		cmocka_unit_test(test_sed),
-		cmocka_unit_test(test_nq),
-		cmocka_unit_test(test_fo),
-		cmocka_unit_test(test_ovf),
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_lblc),
-		cmocka_unit_test(test_lblcr),
-		cmocka_unit_test(test_dh),
-		cmocka_unit_test(test_sh),
-		cmocka_unit_test(test_mh),
-		cmocka_unit_test(test_other_table),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_rr),	    cmocka_unit_test(test_wrr),
+		cmocka_unit_test(test_lc),	    cmocka_unit_test(test_wlc),
+		cmocka_unit_test(test_sed),	    cmocka_unit_test(test_nq),
+		cmocka_unit_test(test_fo),	    cmocka_unit_test(test_ovf),
+		cmocka_unit_test(test_none),	    cmocka_unit_test(test_lblc),
+		cmocka_unit_test(test_lblcr),	    cmocka_unit_test(test_dh),
+		cmocka_unit_test(test_sh),	    cmocka_unit_test(test_mh),
+		cmocka_unit_test(test_other_table), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_long_list),
 	};
 
