@@ -23,17 +23,6 @@ RPORT = {"nat": 7001, "dr": PORT, "tun": PORT}
 families = pytest.mark.parametrize("family", [4, 6])
 
 
-def sctp_missing():
-    try:
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
-    except OSError as e:
-        return f"no SCTP sockets in this kernel: {e}"
-    return None
-
-
-pytestmark = pytest.mark.skipif(bool(sctp_missing()), reason=str(sctp_missing()))
-
-
 @pytest.fixture(scope="module", params=LABS, ids=["-".join(lab) for lab in LABS])
 def lab(request, make_lab):
     name, mode = request.param
