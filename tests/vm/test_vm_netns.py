@@ -21,7 +21,6 @@ SAMPLE = [
 # Real associations, for which the host's kernel need not have the sockets.
 SCTP = [
     "tests/netns/test_associations.py::test_associations[nat-xdp-4]",
-    "tests/netns/test_associations.py::test_sums_left_to_the_device[4-nat-xdp]",
     "tests/netns/test_associations.py::test_associations[nat-tc-6]",
     "tests/netns/test_associations.py::test_associations[dr-tc-4]",
     "tests/netns/test_associations.py::test_associations[tun-xdp-6]",
