@@ -21,8 +21,6 @@ SAMPLE = [
 # Real associations, for which the host's kernel need not have the sockets.
 SCTP = [
     "tests/netns/test_associations.py::test_associations[nat-xdp-4]",
-    "tests/netns/test_associations.py::test_associations[nat-tc-6]",
-    "tests/netns/test_associations.py::test_associations[dr-tc-4]",
     "tests/netns/test_associations.py::test_associations[tun-xdp-6]",
 ]
 MARKS = ["tests/netns/test_marks_host.py::test_ipv6_before_6_17"]
