@@ -13,7 +13,23 @@
 /* So much of a datagram is looked at. */
 #define SIP_TEXT 4096
 
+/*
+ * A walk over the text; `at` is the byte that is looked at next. It is in the map's memory, of whose
+ * content the verifier knows nothing: from a stack 7.2 would follow each combination of values
+ * through every round of a loop.
+ */
+struct sip_walk {
+	__u32 at;
+	__u32 len;
+	__u32 found; /* behind the header's name, or 0 */
+	__u32 words; /* of the value: 1, 2 behind an @, 0 when that has no second */
+	__u32 num;   /* bytes of the value */
+	__u32 pad;
+	__u64 hash;
+};
+
 struct sip_text {
+	struct sip_walk w;
 	__u8 c[SIP_TEXT];
 };
 
@@ -30,17 +46,6 @@ static const __u8 sip_word[256] = {
 	['%'] = 1,	   ['\''] = 1,	      ['(' ... '+'] = 1, ['-' ... '/'] = 1, [':'] = 1,
 	['<'] = 1,	   ['>'] = 1,	      ['?'] = 1,	 ['[' ... ']'] = 1, ['_'] = 1,
 	['`'] = 1,	   ['{'] = 1,	      ['}'] = 1,	 ['~'] = 1,
-};
-
-/* A walk over the text; `at` is the byte that is looked at next. */
-struct sip_walk {
-	__u32 at;
-	__u32 len;
-	__u32 found; /* behind the header's name, or 0 */
-	__u32 words; /* of the value: 1, 2 behind an @, 0 when that has no second */
-	__u32 num;   /* bytes of the value */
-	__u32 pad;
-	__u64 hash;
 };
 
 static __always_inline __u8 sip_at(const struct sip_text *t, __u32 i)
@@ -71,14 +76,17 @@ static __always_inline __u32 sip_name(const struct sip_text *t, __u32 at, __u32 
 /* One byte of the search for the header: a line's end, and what comes behind it. */
 static long sip_search(__u32 i, void *arg)
 {
-	struct sip_walk *w = arg;
+	struct sip_walk *w;
 	struct sip_text *t;
 	__u32 zero = 0, name;
 	__u8 c;
 
-	(void)i;
+	(void)i, (void)arg;
 	t = bpf_map_lookup_elem(&bpvs_sip, &zero);
-	if (!t || w->at >= w->len)
+	if (!t)
+		return 1;
+	w = &t->w;
+	if (w->at >= w->len)
 		return 1;
 	c = sip_at(t, w->at++);
 	if (c != '\r' && c != '\n')
@@ -99,14 +107,17 @@ static long sip_search(__u32 i, void *arg)
 /* Blanks, and the colon that `found` becomes 0 by. */
 static long sip_blanks(__u32 i, void *arg)
 {
-	struct sip_walk *w = arg;
+	struct sip_walk *w;
 	struct sip_text *t;
 	__u32 zero = 0;
 	__u8 c;
 
-	(void)i;
+	(void)i, (void)arg;
 	t = bpf_map_lookup_elem(&bpvs_sip, &zero);
-	if (!t || w->at >= w->len)
+	if (!t)
+		return 1;
+	w = &t->w;
+	if (w->at >= w->len)
 		return 1;
 	c = sip_at(t, w->at);
 	if (c != ' ' && c != '\t') {
@@ -122,13 +133,17 @@ static long sip_blanks(__u32 i, void *arg)
 static long sip_value(__u32 i, void *arg)
 {
 	struct conn_scratch *x = conn_scratch();
-	struct sip_walk *w = arg;
+	struct sip_walk *w;
 	struct sip_text *t;
 	__u32 zero = 0;
 	__u8 c;
 
+	(void)arg;
 	t = bpf_map_lookup_elem(&bpvs_sip, &zero);
-	if (!t || !x || i >= sizeof(x->call.text) || w->at >= w->len)
+	if (!t || !x)
+		return 1;
+	w = &t->w;
+	if (i >= sizeof(x->call.text) || w->at >= w->len)
 		return 1;
 	c = sip_at(t, w->at);
 	if (c == '@' && w->words == 1 && i) {
@@ -154,7 +169,7 @@ static __always_inline bool sip_ended(const struct sip_walk *w, const struct sip
 	return w->num && w->words && w->at < w->len && (c == '\r' || c == '\n');
 }
 
-static __always_inline struct sip_text *sip_load(ctx_t *ctx, __u32 off, __u32 *ret_len)
+static __always_inline struct sip_text *sip_load(ctx_t *ctx, __u32 off)
 {
 	struct sip_text *t;
 	__u32 zero = 0, len;
@@ -167,16 +182,37 @@ static __always_inline struct sip_text *sip_load(ctx_t *ctx, __u32 off, __u32 *r
 		len = SIP_TEXT;
 	/* 6.1 learns no lower bound from len != 0, but does from this; hide it from clang. */
 	asm volatile("" : "+r"(len));
-	if (bpf_skb_load_bytes(ctx, off, t, ((len - 1) & (SIP_TEXT - 1)) + 1))
+	if (bpf_skb_load_bytes(ctx, off, t->c, ((len - 1) & (SIP_TEXT - 1)) + 1))
 		return NULL;
-	*ret_len = len;
+	t->w.len = len;
 	return t;
+}
+
+/* The value behind the header's name, which is where the walk stands. */
+static __always_inline bool sip_parse(struct sip_text *t)
+{
+	struct sip_walk *w = &t->w;
+	__u32 none = 0;
+
+	w->at = 0;
+	w->found = 0;
+	w->words = 1;
+	w->num = 0;
+	w->hash = bpvs_ro.hash_key[0];
+	bpf_loop(SIP_TEXT, sip_search, &none, 0);
+	if (!w->found)
+		return false;
+	w->at = w->found;
+	bpf_loop(SIP_TEXT, sip_blanks, &none, 0);
+	if (w->found)
+		return false;
+	bpf_loop(sizeof(((struct bpvs_call *)0)->text) + 1, sip_value, &none, 0);
+	return sip_ended(w, t);
 }
 
 /* Global, so that the verifier looks at it once. */
 __noinline int HOOK(sip)(ctx_t *ctx)
 {
-	struct sip_walk w = { .hash = bpvs_ro.hash_key[0], .words = 1 };
 	struct conn_scratch *x = conn_scratch();
 	struct sip_text *t;
 
@@ -185,21 +221,11 @@ __noinline int HOOK(sip)(ctx_t *ctx)
 	x->call.look = CALL_NONE;
 	if (x->flow.proto != IPPROTO_UDP || (x->flow.flags & FLOW_FRAG_LATER))
 		return 0;
-	t = sip_load(ctx, x->flow.l4 + sizeof(struct udphdr), &w.len);
-	if (!t)
+	t = sip_load(ctx, x->flow.l4 + sizeof(struct udphdr));
+	if (!t || !sip_parse(t))
 		return 0;
-	bpf_loop(SIP_TEXT, sip_search, &w, 0);
-	if (!w.found)
-		return 0;
-	w.at = w.found;
-	bpf_loop(SIP_TEXT, sip_blanks, &w, 0);
-	if (w.found)
-		return 0;
-	bpf_loop(sizeof(x->call.text) + 1, sip_value, &w, 0);
-	if (!sip_ended(&w, t))
-		return 0;
-	x->call.len = (__u8)w.num;
-	x->call.hash = w.hash;
+	x->call.len = (__u8)t->w.num;
+	x->call.hash = t->w.hash;
 	x->call.look = CALL_FOUND;
 	return 0;
 }
