@@ -213,69 +213,69 @@ if not FORCE_FORWARDING:
         add(lone, 7, 4)
 
 
-    class Router:
-        """client -- director -- server, to see what the director forwards."""
+class Router:
+    """client -- director -- server, to see what the director forwards."""
 
-        def __init__(self, build):
-            prefix = f"bpvs-t{os.getpid()}-m"
-            self.bpvs, self.adm = build / "bpvs" / "bpvs", build / "ipvsadm" / "ipvsadm"
-            self.client, self.host, self.server = (
-                netns.Host(f"{prefix}-{n}") for n in ("client", "director", "server"))
-            netns.join(self.client, "eth0", self.host, "eth0")
-            netns.join(self.server, "eth0", self.host, "eth1")
-            for host, dev, net, last in ((self.client, "eth0", 1, 10), (self.host, "eth0", 1, 1),
-                                         (self.host, "eth1", 2, 1), (self.server, "eth0", 2, 10)):
-                host.ip("addr", "add", f"10.0.{net}.{last}/24", "dev", dev)
-                host.ip("addr", "add", f"fd00:{net}::{last}/64", "dev", dev, "nodad")
-                if last == 10:
-                    host.ip("route", "add", "default", "via", f"10.0.{net}.1")
-                    host.ip("-6", "route", "add", "default", "via", f"fd00:{net}::1")
-                host.settle()
-            self.host.run("nft", "-f", "-", input="""
-                table inet marks { chain before {
-                  type filter hook prerouting priority mangle;
-                  udp dport 53 meta mark set 7
-                }
-                }""")
+    def __init__(self, build):
+        prefix = f"bpvs-t{os.getpid()}-m"
+        self.bpvs, self.adm = build / "bpvs" / "bpvs", build / "ipvsadm" / "ipvsadm"
+        self.client, self.host, self.server = (
+            netns.Host(f"{prefix}-{n}") for n in ("client", "director", "server"))
+        netns.join(self.client, "eth0", self.host, "eth0")
+        netns.join(self.server, "eth0", self.host, "eth1")
+        for host, dev, net, last in ((self.client, "eth0", 1, 10), (self.host, "eth0", 1, 1),
+                                     (self.host, "eth1", 2, 1), (self.server, "eth0", 2, 10)):
+            host.ip("addr", "add", f"10.0.{net}.{last}/24", "dev", dev)
+            host.ip("addr", "add", f"fd00:{net}::{last}/64", "dev", dev, "nodad")
+            if last == 10:
+                host.ip("route", "add", "default", "via", f"10.0.{net}.1")
+                host.ip("-6", "route", "add", "default", "via", f"fd00:{net}::1")
+            host.settle()
+        self.host.run("nft", "-f", "-", input="""
+            table inet marks { chain before {
+              type filter hook prerouting priority mangle;
+              udp dport 53 meta mark set 7
+            }
+            }""")
 
-        def delete(self):
-            self.host.run(self.bpvs, "down", check=False)
-            for host in (self.client, self.host, self.server):
-                host.delete()
+    def delete(self):
+        self.host.run(self.bpvs, "down", check=False)
+        for host in (self.client, self.host, self.server):
+            host.delete()
 
-        def address(self, host, family):
-            net = 1 if host is self.client else 2
-            return f"10.0.{net}.10" if family == 4 else f"fd00:{net}::10"
+    def address(self, host, family):
+        net = 1 if host is self.client else 2
+        return f"10.0.{net}.10" if family == 4 else f"fd00:{net}::10"
 
-        def pings(self, family):
-            """Does the director forward?"""
-            return not self.client.run("ping", "-c", "1", "-W", "1", self.address(self.server, family),
-                                       check=False).returncode
+    def pings(self, family):
+        """Does the director forward?"""
+        return not self.client.run("ping", "-c", "1", "-W", "1", self.address(self.server, family),
+                                   check=False).returncode
 
-        def served(self, family):
-            """By the mark: to the director's address, and answered by the server."""
-            af = netns.socket.AF_INET if family == 4 else netns.socket.AF_INET6
-            vip = "10.0.1.1" if family == 4 else "fd00:1::1"
-            with self.server.bound(af, netns.socket.SOCK_DGRAM, "", 53) as server:
-                with self.client.socket(af, netns.socket.SOCK_DGRAM) as sock:
-                    sock.connect((vip, 53))
-                    sock.settimeout(1)
-                    sock.send(b"x")
-                    try:
-                        data, sender = server.recvfrom(10)
-                        server.sendto(data, sender)
-                        return sock.recv(10) == b"x"
-                    except OSError:
-                        return False
+    def served(self, family):
+        """By the mark: to the director's address, and answered by the server."""
+        af = netns.socket.AF_INET if family == 4 else netns.socket.AF_INET6
+        vip = "10.0.1.1" if family == 4 else "fd00:1::1"
+        with self.server.bound(af, netns.socket.SOCK_DGRAM, "", 53) as server:
+            with self.client.socket(af, netns.socket.SOCK_DGRAM) as sock:
+                sock.connect((vip, 53))
+                sock.settimeout(1)
+                sock.send(b"x")
+                try:
+                    data, sender = server.recvfrom(10)
+                    server.sendto(data, sender)
+                    return sock.recv(10) == b"x"
+                except OSError:
+                    return False
 
-        def serve(self, family):
-            option = ["-6"] if family == 6 else []
-            self.host.run(self.adm, "-A", "-f", 7, *option, "-s", "rr")
-            self.host.run(self.adm, "-a", "-f", 7, *option, "-r", self.address(self.server, family),
-                          "-m")
+    def serve(self, family):
+        option = ["-6"] if family == 6 else []
+        self.host.run(self.adm, "-A", "-f", 7, *option, "-s", "rr")
+        self.host.run(self.adm, "-a", "-f", 7, *option, "-r", self.address(self.server, family),
+                      "-m")
 
 
-    FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 
 
 @pytest.fixture

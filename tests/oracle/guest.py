@@ -14,7 +14,7 @@ import sys
 import time
 
 import work
-import world
+import arena
 
 POLL = 0.03  # seconds between looks for a task
 
@@ -59,7 +59,7 @@ def serve(out, workers):
 def main():
     out = pathlib.Path(os.environ["BPVS_VM_OUT"])
     config = json.loads((out / "config.json").read_text())
-    world.load_modules()
+    arena.load_modules()
     copy_tools(config["tools"])
     workers = [work.Worker(engine, config["tools"])
                for engine, n in config["workers"].items() for _ in range(n)]

@@ -97,13 +97,13 @@ def test_crc32c_is_the_one_of_sctp():
 
 @pytest.mark.parametrize("end", ["c1:9 v1:53", "C1:9 V1:53"])
 def test_fragments_are_joined(end):
-    import world
+    import arena
     client, virtual = (scenario.ends(word)[0] for word in end.split())
     packet = frames.Packet(client[0], virtual[0], frames.UDP, 9, 53, data=b"abcdefgh" * 400)
     parts = [frames.read(p) for p in packet.fragments(1000)]
     assert len(parts) == 4 and all(p.fragment for p in parts)
-    assert world.join(parts[1:]) is None and world.join(parts[:3]) is None
-    joined = world.join(parts[::-1])
+    assert arena.join(parts[1:]) is None and arena.join(parts[:3]) is None
+    joined = arena.join(parts[::-1])
     assert joined.data == packet.transport() and frames.checksum(joined) == "ok"
 
 

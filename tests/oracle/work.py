@@ -14,7 +14,7 @@ import time
 import traceback
 
 import scenario
-import world
+import arena
 
 
 def send(sock, message):
@@ -30,7 +30,7 @@ def receive(sock):
 
 
 def late(_signal, _frame):
-    raise world.WorldError("an event took too long")
+    raise arena.WorldError("an event took too long")
 
 
 def play(here, text, fresh):
@@ -46,7 +46,7 @@ def play(here, text, fresh):
 
 def work(sock, engine, tools):
     signal.signal(signal.SIGALRM, late)
-    here = world.WORLDS[engine](tools)
+    here = arena.WORLDS[engine](tools)
     while (task := receive(sock)) is not None:
         start = time.monotonic()
         answer = {}
