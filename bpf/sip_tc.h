@@ -14,9 +14,9 @@
 #define SIP_TEXT 4096
 
 /*
- * A walk over the text; `at` is the byte that is looked at next. It is in the map's memory, of whose
- * content the verifier knows nothing: from a stack 7.2 would follow each combination of values
- * through every round of a loop.
+ * A walk over the text; `at` is the byte that is looked at next. It is in the map's memory, of
+ * whose content the verifier knows nothing: from a stack 7.2 would follow each combination of
+ * values through every round of a loop.
  */
 struct sip_walk {
 	__u32 at;
