@@ -55,16 +55,17 @@ class Server:
         self.sock = host.socket(AF[family], socket.SOCK_STREAM, socket.IPPROTO_SCTP)
         self.sock.bind((addr, port))
         self.sock.listen()
-        self.sock.settimeout(60 * netns.PATIENCE)
+        self.sock.settimeout(0.2)
+        self.over = False
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
     def serve(self):
-        while True:
+        while not self.over:
             try:
                 conn, _ = self.sock.accept()
-            except OSError:
-                return
+            except TimeoutError:
+                continue
             with conn:
                 conn.settimeout(10 * netns.PATIENCE)
                 self.answer(conn)
@@ -80,9 +81,9 @@ class Server:
         conn.recv(100)  # until the client shuts down
 
     def close(self):
-        self.sock.shutdown(socket.SHUT_RDWR)
+        self.over = True
+        self.thread.join(30 * netns.PATIENCE)
         self.sock.close()
-        self.thread.join(10)
 
 
 @pytest.fixture
