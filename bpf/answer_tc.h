@@ -43,12 +43,14 @@ static __always_inline bool icmp_allowed(void)
 static __always_inline void answer_ip4(struct iphdr *ip, const struct bpvs_flow *f,
 				       const struct icmp_answer *a, __u32 quote)
 {
+	const __u8 *quoted = (const __u8 *)(ip + 1) + sizeof(struct icmp_header);
 	__u64 sum = 0;
 	int i;
 
 	ip->version = 4;
 	ip->ihl = 5;
-	ip->tos = 0xc0; /* internetwork control, as routers mark errors */
+	/* Internetwork control, as routers mark errors; the rest as in what it is about. */
+	ip->tos = 0xc0 | (quoted[1] & 0x1e);
 	ip->tot_len = bpf_htons((__u16)(sizeof(*ip) + 8 + quote));
 	ip->id = (__be16)bpf_get_prandom_u32();
 	ip->frag_off = 0;

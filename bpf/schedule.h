@@ -18,7 +18,7 @@ static __always_inline bool table_full(__u32 now)
  */
 int bpvs_schedule(struct conn_scratch *x);
 
-/* Make the connection that LATER_BYPASS left in x->n, if it is to be remembered: 1, or 0: no room. */
+/* Make the connection of LATER_BYPASS that is in x->n, if it is remembered: 1, or 0: no room. */
 int bpvs_bypass_make(struct conn_scratch *x);
 
 /*

@@ -82,8 +82,10 @@ static void nexthop_clear(struct bpvs_dest *d)
 static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int type)
 {
 	struct bpvs_addr source = { 0 };
+	/* Connections made through a tunnel go on through it. */
+	bool tunnelled = d->tun_src.d[0] || d->tun_src.d[1];
 
-	if (info->fwd != BPVS_FWD_DROUTE && type != RTN_LOCAL)
+	if ((info->fwd != BPVS_FWD_DROUTE || tunnelled) && type != RTN_LOCAL)
 		bpvs_route_source(&info->addr, info->af, &source);
 	d->tun_src = source;
 	d->fwd_set = info->fwd;

@@ -272,7 +272,7 @@ static void options(int argc, char **argv)
 			exit(bpvs_down() ? 1 : 0);
 		default:
 			fprintf(stderr, "usage: bench [--quick] [--output FILE] [--cpu N] "
-					"[--only baseline|nat|dr|tun|new|sched]\n");
+					"[--only baseline|nat|dr|tun|new|sched|persist]\n");
 			exit(2);
 		}
 	}

@@ -430,13 +430,16 @@ static void plan_new(struct bench *b)
 
 /*
  * A service of its own for a scheduler. Its real servers are behind one router, and heavy, so that
- * those that ask for room find some.
+ * those that ask for room find some. `persistent` is the mask of a persistent one's clients.
  */
-static void add_scheduled(struct bench *b, unsigned int sched, __u16 port, int dests)
+static void add_scheduled(struct bench *b, unsigned int sched, __u16 port, int dests,
+			  const __be32 *persistent)
 {
 	struct bpvs_svc_info svc = {
 		.key = { .port = htons(port), .proto = IPPROTO_TCP, .af = BPVS_V4 },
-		.netmask = 0xffffffff,
+		.flags = persistent ? BPVS_SVC_PERSISTENT : 0,
+		.timeout = 300,
+		.netmask = persistent ? *persistent : 0xffffffff,
 		.sched = sched,
 	};
 	int err;
@@ -464,7 +467,7 @@ static void plan_scheduler(struct bench *b, unsigned int sched, int dests)
 	struct variant warm = { .hook = TC, .reason = BPVS_EV_CONN_NEW }, *v;
 	struct run r = {};
 
-	add_scheduled(b, sched, p.vport, dests);
+	add_scheduled(b, sched, p.vport, dests, NULL);
 	/* every destination's next hop is found by TC */
 	packet_shape(&warm.shape, &p);
 	warm.shape.mask = (1 << 20) - 1;
@@ -477,6 +480,36 @@ static void plan_scheduler(struct bench *b, unsigned int sched, int dests)
 	snprintf(v->name, sizeof(v->name), "xdp/new-%s/%d", bpvs_sched_name(sched), dests);
 	rounds_run(b, variants, num_variants);
 	report_all(b);
+}
+
+/* A template for each client's connections, or one that all share and that is there. */
+static void plan_persistent(struct bench *b, const char *name, __be32 mask, __u16 port)
+{
+	struct packet p = { .tcp_flags = TH_SYN, .vport = port };
+	struct variant warm = { .hook = TC, .reason = BPVS_DR }, *v;
+	struct run r = {};
+
+	add_scheduled(b, BPVS_SCHED_RR, port, 8, &mask);
+	packet_shape(&warm.shape, &p);
+	warm.shape.mask = (1 << 20) - 1;
+	variant_run(b, &warm, 64, &r);
+	start_variants(b);
+	v = add_figure(XDP, &p, BPVS_DR, 1 << 20, false);
+	v->fresh = true;
+	v->shape.base = 1 << 20;
+	variants[v->wrapper].fresh = true;
+	snprintf(v->name, sizeof(v->name), "xdp/new-persistent/%s", name);
+	rounds_run(b, variants, num_variants);
+	report_all(b);
+}
+
+static void plan_persistence(struct bench *b)
+{
+	engine_up(b, 1 << 22);
+	report_title("new TCP connections of persistent services (rr over 8)");
+	plan_persistent(b, "template-there", 0, 900);
+	plan_persistent(b, "template-new", 0xffffffff, 901);
+	engine_down(b);
 }
 
 static void plan_schedulers(struct bench *b)
@@ -579,5 +612,7 @@ void plan_run(struct bench *b)
 		plan_new(b);
 	if (wanted(b, "sched"))
 		plan_schedulers(b);
+	if (wanted(b, "persist"))
+		plan_persistence(b);
 	baseline__destroy(skel);
 }

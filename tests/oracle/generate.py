@@ -174,7 +174,7 @@ THEMES = {
     "defence": (4, {"icmp": 0}),
     "drop_entry": (1, {"reuse": 0, "sysctl": 0}),
     "icmp": (5, {"icmp": 25, "odd_packet": 12}),
-    "errors": (4, {"nonsense": 30, "listing": 10, "sysctl": 45, "restore": 4}),
+    "errors": (7, {"nonsense": 30, "listing": 10, "sysctl": 45, "restore": 4}),
     "sizes": (3, {"odd_packet": 30}),
     "twos": (2, {}),
 }
@@ -190,6 +190,7 @@ LISTED = {
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
+    "reuse-uncounted": [r" (-x|--u-threshold) ", r"(?m)^(close|rst|srst|sctp \S+ \S+ ABORT)"],
     "tunnel-errors": [TUNNEL, r"icmp-error-by"],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
 }

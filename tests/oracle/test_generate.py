@@ -31,7 +31,7 @@ conn_max""".split()
 @pytest.fixture(scope="module")
 def scenarios():
     found = []
-    for text in generate.generate(11, 4500):
+    for text in generate.generate(11, 3000):
         found += scenario.parse(text)
     return found
 
@@ -49,7 +49,7 @@ def test_same_seed_same_text():
 
 def test_names_are_unique(scenarios):
     names = [s.name for s in scenarios]
-    assert len(names) == len(set(names)) == 4500
+    assert len(names) == len(set(names)) == 3000
 
 
 def commands(scenarios):

@@ -21,10 +21,9 @@ SAMPLE = [
 # Real associations, for which the host's kernel need not have the sockets.
 SCTP = [
     "tests/netns/test_associations.py::test_associations[nat-xdp-4]",
-    "tests/netns/test_associations.py::test_associations[nat-tc-6]",
-    "tests/netns/test_associations.py::test_associations[dr-tc-4]",
     "tests/netns/test_associations.py::test_associations[tun-xdp-6]",
 ]
+MARKS = ["tests/netns/test_marks_host.py::test_ipv6_before_6_17"]
 VLAN = ["tests/netns/test_vlan.py"]
 FULL = ["tests/netns"]
 
@@ -54,6 +53,11 @@ def test_labs(kernel):
 def test_sctp(kernel):
     out = guest_pytest(SCTP, 900)
     assert re.search(rf"^{len(SCTP)} passed, 0 failed, 0 skipped$", out, re.M), out
+
+
+def test_marks(kernel):
+    out = guest_pytest(MARKS, 560)
+    assert re.search(r"^1 passed, 0 failed, 0 skipped$", out, re.M), out
 
 
 def test_vlan(kernel):
