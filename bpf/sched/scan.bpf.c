@@ -9,12 +9,8 @@
 __attribute__((noinline)) __u64 bpvs_sched_entry(__u32 off, __u32 pos, __u32 closed_too)
 {
 	struct sched_list l = { .off = off };
-	struct bpvs_list_entry e = sched_entry(l, pos);
-	struct bpvs_dest *d = dest_get(e.dest);
 
-	if (e.weight <= 0 || !d || (!closed_too && !sched_open(d)))
-		return 0;
-	return (__u64)(__u32)e.weight << 32 | e.dest;
+	return sched_usable(l, pos, closed_too);
 }
 
 __attribute__((noinline)) int bpvs_sched_scan(struct sched_scan *s)

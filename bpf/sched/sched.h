@@ -62,6 +62,17 @@ static __always_inline bool sched_open(const struct bpvs_dest *d)
 	return !READ_ONCE(d->overload);
 }
 
+/* The entry at a position if it is usable: weight in the high half, destination in the low; or 0. */
+static __always_inline __u64 sched_usable(struct sched_list l, __u32 pos, bool closed_too)
+{
+	struct bpvs_list_entry e = sched_entry(l, pos);
+	struct bpvs_dest *d = dest_get(e.dest);
+
+	if (e.weight <= 0 || !d || (!closed_too && !sched_open(d)))
+		return 0;
+	return (__u64)(__u32)e.weight << 32 | e.dest;
+}
+
 /*
  * A walk from position from - 1 down to 0 for a usable destination of weight >= least: its id, and
  * `pos`; or 0, and the largest weight passed over. A global function: verified once, whatever loops

@@ -36,16 +36,10 @@ __attribute__((noinline)) __u64 bpvs_twos_sum(struct twos *t)
 		return 0;
 	pos = twos_from(t, t->piece);
 	for (i = 0; i < PIECE; i++) {
-		struct bpvs_list_entry e;
-		struct bpvs_dest *d;
-
 		if (pos == 0)
 			break;
 		pos--;
-		e = sched_entry(t->l, pos);
-		d = dest_get(e.dest);
-		if (e.weight > 0 && d && sched_open(d))
-			sum += (__u32)e.weight;
+		sum += sched_usable(t->l, pos, false) >> 32;
 	}
 	return sum;
 }
@@ -63,19 +57,17 @@ __attribute__((noinline)) int bpvs_twos_reach(struct twos *t, __u64 number)
 		return 0;
 	pos = twos_from(t, t->piece);
 	for (i = 0; i < PIECE; i++) {
-		struct bpvs_list_entry e;
-		struct bpvs_dest *d;
+		__u64 e;
 
 		if (pos == 0)
 			break;
 		pos--;
-		e = sched_entry(t->l, pos);
-		d = dest_get(e.dest);
-		if (e.weight <= 0 || !d || !sched_open(d))
+		e = sched_usable(t->l, pos, false);
+		if (!e)
 			continue;
-		ret = e.dest;
-		t->weight = e.weight;
-		sum += (__u32)e.weight;
+		ret = (__u32)e;
+		t->weight = (__s32)(e >> 32);
+		sum += e >> 32;
 		if (sum >= number)
 			break;
 	}
