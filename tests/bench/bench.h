@@ -42,6 +42,6 @@ struct bench_ctl {
 	__u32 mask;
 	__u32 base;   /* added to the flow's number */
 	__u32 ip_sum; /* of the IPv4 header without its checksum and the client's address */
-	__u32 mark; /* of an skb */
+	__u32 mark;   /* of an skb */
 	__u64 tmpl[BENCH_TEMPLATE / 8];
 };
