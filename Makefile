@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long install format lint \
+.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long install deb format lint \
 	clean
 
 all: $(BUILD)/build.ninja
@@ -45,6 +45,10 @@ oracle: all
 oracle-long: all
 	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000) \
 		$(if $(BPVS),--bpvs $(BPVS))
+
+# bpvs and bpvs-ipvsadm for Debian 12, in $(BUILD)/deb
+deb:
+	@BPVS_BUILD=$(BUILD) tools/make-deb
 
 install: all
 	@ninja -C $(BUILD) install
