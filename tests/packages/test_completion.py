@@ -89,6 +89,7 @@ def engine():
 -A -f 77 -s rr
 """
     try:
+        subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
         subprocess.run([*inside, BUILD / "bpvs/bpvs", "up", "--conns", "1k"], check=True)
         subprocess.run([*inside, BUILD / "ipvsadm/ipvsadm", "-R"], input=rules, text=True, check=True)
         yield inside
