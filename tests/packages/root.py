@@ -9,7 +9,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 
 # Mounts, processes and network are namespaces of its own. $1 where to mount, $2 the root that it is
-# a view of, $3 the packages, $4 the first process: systemd or empty.
+# a view of, $3 the packages, $4 the first process: systemd or empty; $5 its
+# control group.
 HOLDER = """
 set -e
 mount -t tmpfs tmpfs "$1"
@@ -34,8 +35,8 @@ echo ready
 [ "$4" ] || exec cat
 # systemd wants a control group to be the root of, and must not get the host's
 mount -t cgroup2 cgroup2 "$1/cgroup"
-mkdir "$1/cgroup/bpvs-packages"
-echo $$ >"$1/cgroup/bpvs-packages/cgroup.procs"
+mkdir "$1/cgroup/$5"
+echo $$ >"$1/cgroup/$5/cgroup.procs"
 exec unshare --cgroup sh -c 'mount -t cgroup2 cgroup2 sys/fs/cgroup && exec chroot . "$0"' "$4"
 """
 
@@ -43,8 +44,8 @@ exec unshare --cgroup sh -c 'mount -t cgroup2 cgroup2 sys/fs/cgroup && exec chro
 CGROUP_AWAY = """
 mount -t cgroup2 cgroup2 "$1"
 for try in $(seq 100); do
-    find "$1/bpvs-packages" -depth -type d -exec rmdir {} + 2>/dev/null || :
-    [ -d "$1/bpvs-packages" ] || exit 0
+    find "$1/$2" -depth -type d -exec rmdir {} + 2>/dev/null || :
+    [ -d "$1/$2" ] || exit 0
     sleep 0.1
 done
 """
@@ -64,9 +65,10 @@ class Root:
         self.packages = packages
         self.directory = directory
         self.init = init
+        self.cgroup = f"bpvs-packages-{os.getpid()}"
         self.holder = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child",
-             "sh", "-c", HOLDER, "sh", directory, lower, packages, init],
+             "sh", "-c", HOLDER, "sh", directory, lower, packages, init, self.cgroup],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=dict(os.environ, container="chroot"))
         assert self.holder.stdout.readline() == "ready\n"
@@ -79,7 +81,8 @@ class Root:
         self.holder.kill()
         self.holder.wait(timeout=30)
         if self.init:
-            subprocess.run(["unshare", "--mount", "sh", "-ec", CGROUP_AWAY, "sh", self.directory],
+            subprocess.run(["unshare", "--mount", "sh", "-ec", CGROUP_AWAY, "sh", self.directory,
+                            self.cgroup],
                            check=False, timeout=30)
 
     def run(self, *argv, check=True, timeout=120, **kwargs):

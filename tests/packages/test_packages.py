@@ -26,7 +26,8 @@ def test_the_tree_stays_clean(packages):
         pytest.skip("not a git checkout")
     done = subprocess.run(["git", "status", "--porcelain", "--", "debian"], cwd=ROOT,
                           capture_output=True, text=True, check=True)
-    left = [line for line in done.stdout.splitlines() if re.search(r"debian/(bpvs/|tmp|\.debh|files)", line)]
+    made = re.compile(r"debian/(bpvs/|tmp|\.debhelper|files)")
+    left = [line for line in done.stdout.splitlines() if made.search(line)]
     assert not left
 
 
@@ -35,11 +36,11 @@ def ours(root):
 
 
 def remains(root):
-    """Files and processes of ours, but for what dpkg itself keeps of packages it knows."""
+    """Files of ours, but for what dpkg and systemd themselves remember."""
     found = root.sh(
         "find / -xdev \\( -path /proc -o -path /sys -o -path /packages -o -path /var/lib/dpkg \\)"
         " -prune -o \\( -name '*bpvs*' -o -name '*ipvsadm*' \\) -print;"
-        " find /run /sys/fs/bpf -name '*bpvs*'; ls /run/netns 2>/dev/null || :").stdout
+        " find /run /sys/fs/bpf -path /run/systemd -prune -o -name '*bpvs*' -print; ls /run/netns 2>/dev/null || :").stdout
     return [line for line in found.splitlines() if "/apt/archives/" not in line]
 
 
