@@ -62,10 +62,6 @@ def passed_on(kernel, bpvs):
         line.startswith("out ") for line in kernel)
 
 
-def ttl_told(kernel, bpvs):
-    return not kernel and len(bpvs) == 1 and re.search(r" (icmp 11/0|icmp6 3/0) ", bpvs[0])
-
-
 def newer_known(kernel, bpvs):
     names = re.compile(r"^(conn_lfactor|conn_max|svc_lfactor) = .*\n", re.M)
     return kernel == names.sub("", bpvs)
@@ -75,7 +71,6 @@ def newer_known(kernel, bpvs):
 MAY_DIFFER = {
     "refused-not-local": ("frames", only_frames(refused_from)),
     "marked-passed-on": ("frames", only_frames(passed_on)),
-    "marked-ttl": ("frames", only_frames(ttl_told)),
     "newer-sysctls": ("text", newer_known),
 }
 
