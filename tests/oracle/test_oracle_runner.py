@@ -23,6 +23,7 @@ udp c1:2000..2001 v1:53 x2 len 20
 
 == second: more
 differs some-id
+one machine
 kernel >=6.12
 ipvsadm-restore <<END
 -A -u V1:53 -s wlc
@@ -38,6 +39,7 @@ def test_scenarios_are_read():
     assert [e.verb for e in first.events] == ["ipvsadm", "udp"]
     assert second.events[0].stdin == "-A -u V1:53 -s wlc\n"
     assert second.ids() == ["some-id", "other-id?"]
+    assert second.one_machine and not first.one_machine
     assert second.runs_on((7, 2)) and not second.runs_on((6, 1))
 
 
