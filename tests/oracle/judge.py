@@ -86,9 +86,9 @@ class Judgement:
         for number, (a, b) in enumerate(zip(ours, theirs)):
             own = self.scenario.events[number].differs if number < len(self.scenario.events) else []
             differs = compare.differs(a, b)
-            ids = [i for i in own + self.scenario.differs
-                   if differs and compare.explains(i.rstrip("?"), a, b)]
-            yield number, ids, differs
+            named = {i.rstrip("?"): i for i in own + self.scenario.differs}
+            ids = compare.explained(list(named), a, b) if differs else []
+            yield number, [named[i] for i in ids], differs
 
     def unlisted(self, answers):
         return next((n for n, ids, differs in self.pairs(answers) if differs and not ids), None)

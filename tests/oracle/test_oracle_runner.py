@@ -270,5 +270,12 @@ ANSWER = "  out c1: w1 > c1 icmp 3/3 ttl 64 quotes 36 about (c1:1 > w1:53 udp)"
 def test_a_reason_explains_what_it_is_the_reason_of(kernel, bpvs, explained):
     ours, theirs = [("frames", kernel)], [("frames", bpvs)]
     assert compare.differs(ours, theirs)
-    assert compare.explains("refused-not-local", ours, theirs) == explained
-    assert compare.explains("zero-at-once", ours, theirs)
+    assert bool(compare.explained(["refused-not-local"], ours, theirs)) == explained
+    assert compare.explained(["zero-at-once"], ours, theirs) == ["zero-at-once"]
+
+
+def test_two_reasons_explain_an_event_together():
+    ours = [("frames", f"{REFUSED}: nothing\nA: nothing\n")]
+    theirs = [("frames", f"{REFUSED}\n{ANSWER}\nA\n  in o: c1:1 > w1:53 tcp A\n")]
+    assert not compare.explained(["refused-not-local"], ours, theirs)
+    assert len(compare.explained(["refused-not-local", "marked-passed-on"], ours, theirs)) == 2
