@@ -204,7 +204,7 @@ static __always_inline int answer_send(ctx_t *ctx, struct conn_scratch *x)
 	return act << 16 | x->why;
 }
 
-static __always_inline int answer_no_dest(struct conn_scratch *x)
+static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 {
 	bool v4 = x->flow.af == BPVS_V4;
 
@@ -213,7 +213,7 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 	x->answer.code = v4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH;
 	x->answer.mtu = 0;
 	x->why = BPVS_NO_DEST;
-	x->counts = 0;
+	x->counts = counts;
 	return LATER_ANSWER;
 }
 
@@ -241,7 +241,7 @@ static __noinline int answer_stray(struct conn_scratch *x)
 	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
 	if (!d)
 		return BPVS_NO_REPLY;
-	answer_no_dest(x);
+	answer_no_dest(x, 0);
 	x->answer.from = d->tun_src;
 	x->why = BPVS_STRAY;
 	return LATER_ANSWER;

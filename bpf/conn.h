@@ -100,6 +100,7 @@ struct conn_scratch {
 	/* What the flow's new connection takes the place of, once that is scheduled; 0 = nothing */
 	__u64 old_word;
 	__u32 old_idx;
+	__u32 old_counts; /* whose packet out an error about the flow counts as, as x->counts */
 };
 
 struct {

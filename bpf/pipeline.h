@@ -121,6 +121,7 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 	x->call.look = CALL_UNREAD;
 	x->old_word = old ? old->word : 0;
 	x->old_idx = old ? old->idx : 0;
+	x->old_counts = old && (old->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ? old->dest : 0;
 	return LATER_START;
 }
 
@@ -358,7 +359,7 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 			/* Its address is a VIP, but perhaps it is a NAT real server's reply. */
 			v = walk_again(ctx, v6, PASS_REPLY);
 		else if (v == BPVS_NO_DEST)
-			v = answer_no_dest(x);
+			v = answer_no_dest(x, x->old_counts);
 	}
 	if ((v & 0xffff) == LATER_BYPASS)
 		v = run_bypass(ctx);
