@@ -54,7 +54,7 @@ static int flush(const char *dest, const struct bpvs_addr *addr, __be16 port)
 		fprintf(stderr, "bpvs flush: %s\n", *bpvs_error() ? bpvs_error() : strerror(-err));
 		return 1;
 	}
-	err = dest ? bpvs_conns_flush_dest(in, addr, port) : bpvs_conns_flush(in);
+	err = dest ? bpvs_conns_flush_dest(in, NULL, addr, port) : bpvs_conns_flush(in);
 	bpvs_close(in);
 	if (err == -ENOENT)
 		fprintf(stderr, "bpvs flush: no such real server: %s\n", dest);

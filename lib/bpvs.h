@@ -126,6 +126,8 @@ int bpvs_svc_get(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		 struct bpvs_svc_info *ret);
 int bpvs_flush(struct bpvs_instance *in);
 
+/* What bpvs_dest_add() would say of these whatever the tables hold. */
+int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info *dest);
 int bpvs_dest_add(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		  const struct bpvs_dest_info *dest);
 int bpvs_dest_edit(struct bpvs_instance *in, const struct bpvs_svc_key *key,
@@ -181,11 +183,12 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
 /*
  * End connections, which takes the timer a second or two in a table of millions; those that are
  * made meanwhile may be among them. All of them: and forget the removed destinations. Those of
- * destinations with this address, and port unless it is 0: -ENOENT if there is no such destination.
- * -ETIMEDOUT: the timer does not answer.
+ * destinations with this address, and port unless it is 0, of one service unless svc is NULL:
+ * -ENOENT if there is no such destination. -ETIMEDOUT: the timer does not answer.
  */
 int bpvs_conns_flush(struct bpvs_instance *in);
-int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port);
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_svc_key *svc,
+			  const struct bpvs_addr *addr, __be16 port);
 const char *bpvs_conn_state_name(__u8 proto, __u8 state);
 const char *bpvs_conn_state(const struct bpvs_conn_info *conn);
 
@@ -206,6 +209,11 @@ int bpvs_timeouts_set(struct bpvs_instance *in, const struct bpvs_timeouts *t);
 #define BPVS_SYSCTL_SIZE 4096 /* the longest value, with its 0 */
 int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, char *ret, size_t size);
 int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, const char *value);
+/*
+ * Would setting it change it? 1, 0, or the error that bpvs_sysctl_set() would return. The automatic
+ * modes of a defence, 1 and 2, are one: memory moves it between them.
+ */
+int bpvs_sysctl_differs(struct bpvs_instance *in, const char *name, const char *value);
 /* What setting it does here; NULL: no such knob. */
 const char *bpvs_sysctl_effect(const char *name);
 /* Names in alphabetical order, NULL-terminated. */
