@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* --list --json: the same things as objects (docs/ipvsadm.md, docs/ipvsadm.schema.json), whatever columns were asked for. */
+/* --list --json: the same things as objects (docs/ipvsadm.md), whatever columns were asked for. */
 #include <errno.h>
 #include <stdio.h>
 #include "commands.h"
@@ -50,8 +50,7 @@ static void put_daemons(struct bpvs_json_out *out)
 	bpvs_json_put(out, "daemons", json_object_new_array());
 }
 
-static void put_services(struct bpvs_json_out *out, struct bpvs_instance *in,
-			 const struct table *t)
+static void put_services(struct bpvs_json_out *out, struct bpvs_instance *in, const struct table *t)
 {
 	bpvs_json_list_begin(out, "services");
 	for (unsigned int i = 0; i < t->num; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The shapes of what the tools print with --json (docs/ipvsadm.md, docs/ipvsadm.schema.json). A thing is made whole as an object
- * of json-c and written at once, so that a listing of millions needs no more memory than its
- * largest part. Want of memory anywhere is told by bpvs_json_end().
+ * The shapes of what the tools print with --json (docs/ipvsadm.schema.json). A thing is made whole
+ * as an object of json-c and written at once, so that a listing of millions needs no more memory
+ * than its largest part. Want of memory anywhere is told by bpvs_json_end().
  */
 #pragma once
 
