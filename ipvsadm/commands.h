@@ -12,6 +12,7 @@ int cmd_set(struct bpvs_instance *in, const struct args *a);
 int cmd_daemon(const struct args *a);
 int cmd_list(struct bpvs_instance *in, const struct args *a);
 int cmd_list_conns(struct bpvs_instance *in, const struct args *a);
+int cmd_list_json(struct bpvs_instance *in, const struct args *a);
 int cmd_save(struct bpvs_instance *in, const struct args *a);
 /* program: argv[0] */
 int cmd_restore(struct bpvs_instance *in, const char *program);

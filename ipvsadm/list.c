@@ -252,6 +252,8 @@ static int list_timeouts(struct bpvs_instance *in)
 
 int cmd_list(struct bpvs_instance *in, const struct args *a)
 {
+	if (args_have(a, OPT_JSON))
+		return cmd_list_json(in, a);
 	if (args_have(a, OPT_CONNECTION))
 		return cmd_list_conns(in, a);
 	if (args_have(a, OPT_TIMEOUT))

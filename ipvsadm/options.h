@@ -23,11 +23,6 @@ enum tunnel {
 	TUNNEL_GRE,
 };
 
-/* Flags of a scheduler, as <linux/ip_vs.h> numbers IP_VS_SVC_F_SCHED1 and on. */
-#define SCHED_FLAG_1 BPVS_SCHED_FALLBACK
-#define SCHED_FLAG_2 BPVS_SCHED_PORT
-#define SCHED_FLAG_3 0x20
-
 struct args {
 	enum command cmd;
 	uint64_t options;	  /* bit o: enum option o was given */

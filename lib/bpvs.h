@@ -223,6 +223,16 @@ const char *const *bpvs_sysctl_names(void);
 
 const char *bpvs_sched_name(unsigned int sched); /* NULL: no such scheduler */
 int bpvs_sched_find(const char *name, unsigned int *ret);
+/* The names of the bits of sched_flags; those of a scheduler go with that scheduler only. */
+struct bpvs_sched_flag {
+	const char *name;  /* NULL: the end of the table */
+	const char *sched; /* or NULL */
+	__u32 bit;
+};
+extern const struct bpvs_sched_flag bpvs_sched_flags[];
+/* "sh-port", or "flag-2" where the scheduler has no name of its own for it. */
+const char *bpvs_sched_flag_name(unsigned int sched, __u32 bit);
+
 const char *bpvs_pe_name(unsigned int pe);	       /* "" for none */
 int bpvs_pe_find(const char *name, unsigned int *ret); /* -ENOENT */
 const char *bpvs_fwd_name(unsigned int fwd);	       /* "Masq", "Local", "Tunnel", "Route" */
