@@ -15,89 +15,102 @@ int svc_key_cmp(const struct bpvs_svc_key *a, const struct bpvs_svc_key *b)
 
 int dest_cmp(const struct bpvs_dest_info *a, const struct bpvs_dest_info *b)
 {
-	return memcmp(&a->addr, &b->addr, sizeof(a->addr)) ?:
-	       memcmp(&a->port, &b->port, sizeof(a->port));
+	return memcmp(&a->addr, &b->addr, sizeof(a->addr))
+		       ?: memcmp(&a->port, &b->port, sizeof(a->port));
 }
 
-static bool before(struct yaml_place a, struct yaml_place b)
+static bool before(struct doc_place a, struct doc_place b)
 {
 	return a.line < b.line || (a.line == b.line && a.column < b.column);
 }
 
+/* ---- services ---- */
+
 /* Of equal ones the earlier comes first, so that the later is complained of. */
-static int place_cmp(struct yaml_place a, struct yaml_place b)
+static int place_cmp(struct doc_place a, struct doc_place b)
 {
 	return before(a, b) ? -1 : before(b, a);
 }
 
-static int config_svc_cmp(const void *x, const void *y)
+static int svc_ref_cmp(const void *x, const void *y)
 {
-	const struct config_svc *a = x, *b = y;
+	const struct config_svc *a = *(const struct config_svc *const *)x;
+	const struct config_svc *b = *(const struct config_svc *const *)y;
 
 	return svc_key_cmp(&a->info.key, &b->info.key) ?: place_cmp(a->at, b->at);
 }
 
-static int config_dest_cmp(const void *x, const void *y)
+static int dest_ref_cmp(const void *x, const void *y)
 {
-	const struct config_dest *a = x, *b = y;
+	const struct config_dest *a = *(const struct config_dest *const *)x;
+	const struct config_dest *b = *(const struct config_dest *const *)y;
 
 	return dest_cmp(&a->info, &b->info) ?: place_cmp(a->at, b->at);
 }
 
-/* ---- services ---- */
-
-static void dests_sort(struct yaml *y, struct config_svc *svc)
+/* The order of the file is that of adding, and stays. */
+static void dests_unique(struct doc *y, const struct config_svc *svc)
 {
+	const struct config_dest **ref = calloc(svc->num_dests + 1, sizeof(*ref));
 	char name[ENDPOINT_TEXT];
 
-	if (svc->num_dests)
-		qsort(svc->dests, svc->num_dests, sizeof(*svc->dests), config_dest_cmp);
-	for (unsigned int i = 1; i < svc->num_dests; i++) {
-		const struct config_dest *d = &svc->dests[i];
-
-		if (!dest_cmp(&d[-1].info, &d->info))
-			yaml_complain(y, d->at, "the service has %s already, in line %u",
-				      endpoint_write(&d->info.addr, d->info.af, d->info.port, name),
-				      d[-1].at.line);
+	if (!ref) {
+		doc_complain(y, svc->at, "%s", strerror(ENOMEM));
+		return;
 	}
+	for (unsigned int i = 0; i < svc->num_dests; i++)
+		ref[i] = &svc->dests[i];
+	qsort(ref, svc->num_dests, sizeof(*ref), dest_ref_cmp);
+	for (unsigned int i = 1; i < svc->num_dests; i++)
+		if (!dest_cmp(&ref[i - 1]->info, &ref[i]->info))
+			doc_complain(y, ref[i]->at, "the service has %s already, in line %u",
+				     endpoint_write(&ref[i]->info.addr, ref[i]->info.af,
+						    ref[i]->info.port, name),
+				     ref[i - 1]->at.line);
+	free(ref);
 }
 
-static void svcs_sort(struct config *c)
+static void svcs_unique(struct config *c)
 {
+	const struct config_svc **ref = calloc(c->num_svcs + 1, sizeof(*ref));
 	char name[ENDPOINT_TEXT];
 
-	if (c->num_svcs)
-		qsort(c->svcs, c->num_svcs, sizeof(*c->svcs), config_svc_cmp);
-	for (unsigned int i = 1; i < c->num_svcs; i++) {
-		const struct config_svc *s = &c->svcs[i];
-
-		if (!svc_key_cmp(&s[-1].info.key, &s->info.key))
-			yaml_complain(&c->doc, s->at, "there is a service %s already, in line %u",
-				      service_write(&s->info.key, name), s[-1].at.line);
+	if (!ref) {
+		doc_complain(&c->doc, (struct doc_place){ 0 }, "%s", strerror(ENOMEM));
+		return;
 	}
+	for (unsigned int i = 0; i < c->num_svcs; i++)
+		ref[i] = &c->svcs[i];
+	qsort(ref, c->num_svcs, sizeof(*ref), svc_ref_cmp);
+	for (unsigned int i = 1; i < c->num_svcs; i++)
+		if (!svc_key_cmp(&ref[i - 1]->info.key, &ref[i]->info.key))
+			doc_complain(&c->doc, ref[i]->at,
+				     "there is a service %s already, in line %u",
+				     service_write(&ref[i]->info.key, name), ref[i - 1]->at.line);
+	free(ref);
 }
 
 static void svcs_read(struct config *c, yaml_node_t *node)
 {
-	long num = yaml_items(&c->doc, node);
+	long num = doc_items(&c->doc, node);
 
 	if (num < 0)
 		return;
 	c->has_svcs = true;
 	c->svcs = calloc((size_t)num + 1, sizeof(*c->svcs));
 	if (!c->svcs) {
-		yaml_complain(&c->doc, yaml_place(node), "%s", strerror(ENOMEM));
+		doc_complain(&c->doc, doc_place(node), "%s", strerror(ENOMEM));
 		return;
 	}
 	for (long i = 0; i < num; i++) {
 		struct config_svc *svc = &c->svcs[c->num_svcs];
 
-		if (!config_svc_read(&c->doc, yaml_item(&c->doc, node, i), svc))
+		if (!config_svc_read(&c->doc, doc_item(&c->doc, node, i), svc))
 			continue;
 		c->num_svcs++;
-		dests_sort(&c->doc, svc);
+		dests_unique(&c->doc, svc);
 	}
-	svcs_sort(c);
+	svcs_unique(c);
 }
 
 /* ---- timeouts and sysctls ---- */
@@ -109,11 +122,24 @@ static void timeouts_read(struct config *c, yaml_node_t *node)
 	yaml_node_t *value[3];
 	unsigned long long n;
 
-	if (!yaml_fields(&c->doc, node, names, value))
+	if (!doc_fields(&c->doc, node, names, value))
 		return;
 	for (int i = 0; i < 3; i++)
-		if (value[i] && yaml_number(&c->doc, value[i], 1, CONFIG_SECONDS_MAX, &n))
+		if (value[i] && doc_number(&c->doc, value[i], 1, CONFIG_SECONDS_MAX, &n))
 			*to[i] = (__u32)n;
+}
+
+/* Numbers, ranges and lists of them; the engine knows more. A number's x is that of 0x10. */
+static bool value_read(struct doc *y, yaml_node_t *node, const char **ret)
+{
+	static const char what[] = "expected a sysctl's value";
+
+	if (!doc_text(y, node, what, ret))
+		return false;
+	if (!(*ret)[strspn(*ret, "0123456789abcdefABCDEFx-,:/ \t")])
+		return true;
+	doc_complain_of(y, node, what);
+	return false;
 }
 
 static void sysctls_read(struct config *c, yaml_node_t *node)
@@ -127,15 +153,16 @@ static void sysctls_read(struct config *c, yaml_node_t *node)
 	value = calloc(num, sizeof(*value));
 	c->sysctls = calloc(num, sizeof(*c->sysctls));
 	if (!value || !c->sysctls) {
-		yaml_complain(&c->doc, yaml_place(node), "%s", strerror(ENOMEM));
-	} else if (yaml_fields(&c->doc, node, names, value)) {
+		doc_complain(&c->doc, doc_place(node), "%s", strerror(ENOMEM));
+	} else if (doc_fields(&c->doc, node, names, value)) {
 		for (size_t i = 0; i < num; i++) {
 			struct config_sysctl *s = &c->sysctls[c->num_sysctls];
 
-			if (!value[i] || !yaml_text(&c->doc, value[i], "expected a value", &s->value))
+			if (!value[i] ||
+			    !value_read(&c->doc, value[i], &s->value))
 				continue;
 			s->name = names[i];
-			s->at = yaml_place(value[i]);
+			s->at = doc_place(value[i]);
 			c->num_sysctls++;
 		}
 	}
@@ -147,14 +174,14 @@ static void sysctls_read(struct config *c, yaml_node_t *node)
 static void root_read(struct config *c)
 {
 	static const char *const names[] = { "services", "timeouts", "sysctls", NULL };
-	yaml_node_t *root = yaml_root(&c->doc), *value[3];
+	yaml_node_t *root = doc_root(&c->doc), *value[3];
 
 	if (!root) {
-		yaml_complain(&c->doc, (struct yaml_place){ 1, 1 },
-			      "nothing there ('services: []' is a file without services)");
+		doc_complain(&c->doc, (struct doc_place){ 1, 1 },
+			     "nothing there ('services: []' is a file without services)");
 		return;
 	}
-	if (!yaml_fields(&c->doc, root, names, value))
+	if (!doc_fields(&c->doc, root, names, value))
 		return;
 	if (value[1])
 		timeouts_read(c, value[1]);
@@ -167,7 +194,7 @@ static void root_read(struct config *c)
 bool config_read(struct config *c, const char *path)
 {
 	*c = (struct config){ 0 };
-	if (!yaml_load(&c->doc, path))
+	if (!doc_load(&c->doc, path))
 		return false;
 	root_read(c);
 	if (!c->doc.complaints)
@@ -182,35 +209,29 @@ void config_free(struct config *c)
 		free(c->svcs[i].dests);
 	free(c->svcs);
 	free(c->sysctls);
-	yaml_free(&c->doc);
+	doc_free(&c->doc);
 }
 
 /* ---- what only the engine's host knows ---- */
 
-static void dest_check(struct config *c, const struct config_svc *svc, const struct config_dest *d)
+void config_dest_check(struct config *c, const struct config_svc *svc, const struct config_dest *d)
 {
 	int err = bpvs_dest_check(&svc->info.key, &d->info);
 	char name[ENDPOINT_TEXT];
 
 	if (err == -EINVAL)
-		yaml_complain(&c->doc, d->at, "no address for a real server: %s",
-			      addr_write(&d->info.addr, d->info.af, name));
+		doc_complain(&c->doc, d->at, "not an address that a destination can have: %s",
+			     addr_write(&d->info.addr, d->info.af, name));
 	else if (err)
-		yaml_complain(&c->doc, d->at, "%s", strerror(-err));
+		doc_complain(&c->doc, d->at, "%s", strerror(-err));
 }
 
-bool config_check(struct config *c, struct bpvs_instance *in)
+int config_sysctl_differs(struct config *c, struct bpvs_instance *in, const struct config_sysctl *s)
 {
-	for (unsigned int i = 0; i < c->num_svcs; i++)
-		for (unsigned int j = 0; j < c->svcs[i].num_dests; j++)
-			dest_check(c, &c->svcs[i], &c->svcs[i].dests[j]);
-	for (unsigned int i = 0; i < c->num_sysctls; i++) {
-		const struct config_sysctl *s = &c->sysctls[i];
-		int err = bpvs_sysctl_differs(in, s->name, s->value);
+	int err = bpvs_sysctl_differs(in, s->name, s->value);
 
-		if (err < 0)
-			yaml_complain(&c->doc, s->at, "%s does not take this: %s", s->name,
-				      strerror(-err));
-	}
-	return !c->doc.complaints;
+	if (err < 0)
+		doc_complain(&c->doc, s->at, "%s does not take this value: %s", s->name,
+			     strerror(-err));
+	return err;
 }

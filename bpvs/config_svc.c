@@ -10,31 +10,31 @@
 
 /* ---- what both have ---- */
 
-static bool family_read(struct yaml *y, yaml_node_t *node, __u8 *ret)
+static bool family_read(struct doc *y, yaml_node_t *node, __u8 *ret)
 {
 	const char *text;
 
-	if (!yaml_text(y, node, "expected inet or inet6", &text))
+	if (!doc_text(y, node, "expected inet or inet6", &text))
 		return false;
 	if (!strcmp(text, "inet") || !strcmp(text, "inet6")) {
 		*ret = text[4] ? BPVS_V6 : BPVS_V4;
 		return true;
 	}
-	yaml_complain_of(y, node, "expected inet or inet6");
+	doc_complain_of(y, node, "expected inet or inet6");
 	return false;
 }
 
 /* An address tells its family; if that is said too, it must agree. */
-static bool address_read(struct yaml *y, yaml_node_t *node, yaml_node_t *family,
+static bool address_read(struct doc *y, yaml_node_t *node, yaml_node_t *family,
 			 struct bpvs_addr *ret, __u8 *ret_af)
 {
 	const char *text;
 	__u8 af;
 
-	if (!yaml_text(y, node, "expected an address", &text))
+	if (!doc_text(y, node, "expected an address", &text))
 		return false;
 	if (!addr_read(text, ret, ret_af)) {
-		yaml_complain_of(y, node, "expected an IPv4 or IPv6 address");
+		doc_complain_of(y, node, "expected an IPv4 or IPv6 address");
 		return false;
 	}
 	if (!family)
@@ -42,28 +42,28 @@ static bool address_read(struct yaml *y, yaml_node_t *node, yaml_node_t *family,
 	if (!family_read(y, family, &af))
 		return false;
 	if (af != *ret_af)
-		yaml_complain_of(y, family, "the address is of the other family");
+		doc_complain_of(y, family, "the address is of the other family");
 	return af == *ret_af;
 }
 
-static bool port_read(struct yaml *y, yaml_node_t *node, __be16 *ret)
+static bool port_read(struct doc *y, yaml_node_t *node, __be16 *ret)
 {
 	unsigned long long n;
 
-	if (!yaml_number(y, node, 0, 65535, &n))
+	if (!doc_number(y, node, 0, 65535, &n))
 		return false;
 	*ret = htons((uint16_t)n);
 	return true;
 }
 
-static bool u32_read(struct yaml *y, yaml_node_t *node, unsigned int min, unsigned int max,
+static bool u32_read(struct doc *y, yaml_node_t *node, unsigned int min, unsigned int max,
 		     __u32 *ret)
 {
 	unsigned long long n;
 
 	if (!node)
 		return true;
-	if (!yaml_number(y, node, min, max, &n))
+	if (!doc_number(y, node, min, max, &n))
 		return false;
 	*ret = (__u32)n;
 	return true;
@@ -73,15 +73,16 @@ static bool u32_read(struct yaml *y, yaml_node_t *node, unsigned int min, unsign
 
 enum { D_ADDRESS, D_PORT, D_FAMILY, D_FORWARDING, D_TUNNEL, D_WEIGHT, D_UPPER, D_LOWER, D_NUM };
 
-static const char *const dest_names[] = { "address", "port",	       "family",	  "forwarding", "tunnel",
-					  "weight",  "upper_threshold", "lower_threshold", NULL };
+static const char *const dest_names[] = { "address", "port",   "family",	  "forwarding",
+					  "tunnel",  "weight", "upper_threshold", "lower_threshold",
+					  NULL };
 
-static bool forwarding_read(struct yaml *y, yaml_node_t *node, __u8 *ret)
+static bool forwarding_read(struct doc *y, yaml_node_t *node, __u8 *ret)
 {
 	static const char what[] = "expected route, tunnel, masq or local";
 	const char *text;
 
-	if (!yaml_text(y, node, what, &text))
+	if (!doc_text(y, node, what, &text))
 		return false;
 	for (unsigned int fwd = 0; bpvs_fwd_name(fwd); fwd++) {
 		if (!strcasecmp(bpvs_fwd_name(fwd), text)) {
@@ -89,11 +90,11 @@ static bool forwarding_read(struct yaml *y, yaml_node_t *node, __u8 *ret)
 			return true;
 		}
 	}
-	yaml_complain_of(y, node, what);
+	doc_complain_of(y, node, what);
 	return false;
 }
 
-static bool tunnel_read(struct yaml *y, yaml_node_t *node, struct bpvs_dest_info *d)
+static bool tunnel_read(struct doc *y, yaml_node_t *node, struct bpvs_dest_info *d)
 {
 	static const char *const names[] = { "type", NULL };
 	static const char what[] = "expected ipip";
@@ -101,26 +102,26 @@ static bool tunnel_read(struct yaml *y, yaml_node_t *node, struct bpvs_dest_info
 	const char *text;
 
 	if (d->fwd != BPVS_FWD_TUNNEL) {
-		yaml_complain(y, yaml_place(node), "only with forwarding: tunnel");
+		doc_complain(y, doc_place(node), "only with forwarding: tunnel");
 		return false;
 	}
-	if (!yaml_fields(y, node, names, value))
+	if (!doc_fields(y, node, names, value))
 		return false;
 	if (!value[0])
 		return true;
-	if (!yaml_text(y, value[0], what, &text))
+	if (!doc_text(y, value[0], what, &text))
 		return false;
 	if (!strcmp(text, "ipip"))
 		return true;
 	if (!strcmp(text, "gue") || !strcmp(text, "gre"))
-		yaml_complain_of(y, value[0], "not built into this BPVS yet");
+		doc_complain_of(y, value[0], "not built into this BPVS yet");
 	else
-		yaml_complain_of(y, value[0], what);
+		doc_complain_of(y, value[0], what);
 	return false;
 }
 
 /* ipvsadm gives a destination that is not NAT's the service's port, whatever was said. */
-static bool dest_port_read(struct yaml *y, yaml_node_t *node, const struct bpvs_svc_key *key,
+static bool dest_port_read(struct doc *y, yaml_node_t *node, const struct bpvs_svc_key *key,
 			   struct bpvs_dest_info *d)
 {
 	d->port = key->port;
@@ -130,12 +131,12 @@ static bool dest_port_read(struct yaml *y, yaml_node_t *node, const struct bpvs_
 		return false;
 	if (d->port == key->port || d->fwd == BPVS_FWD_MASQ || key->fwmark)
 		return true;
-	yaml_complain(y, yaml_place(node),
-		      "another port than the service's only with forwarding: masq");
+	doc_complain(y, doc_place(node),
+		     "another port than the service's only with forwarding: masq");
 	return false;
 }
 
-static bool dest_numbers_read(struct yaml *y, yaml_node_t **f, struct bpvs_dest_info *d)
+static bool dest_numbers_read(struct doc *y, yaml_node_t **f, struct bpvs_dest_info *d)
 {
 	__u32 weight = 1;
 
@@ -146,21 +147,21 @@ static bool dest_numbers_read(struct yaml *y, yaml_node_t **f, struct bpvs_dest_
 	d->weight = (__s32)weight;
 	if (d->l_threshold <= d->u_threshold)
 		return true;
-	yaml_complain(y, yaml_place(f[D_LOWER]), "lower_threshold is above upper_threshold");
+	doc_complain(y, doc_place(f[D_LOWER]), "lower_threshold is above upper_threshold");
 	return false;
 }
 
-static bool dest_read(struct yaml *y, yaml_node_t *node, const struct bpvs_svc_key *key,
+static bool dest_read(struct doc *y, yaml_node_t *node, const struct bpvs_svc_key *key,
 		      struct config_dest *ret)
 {
 	struct bpvs_dest_info *d = &ret->info;
 	yaml_node_t *f[D_NUM];
 
-	*ret = (struct config_dest){ .info.fwd = BPVS_FWD_DROUTE, .at = yaml_place(node) };
-	if (!yaml_fields(y, node, dest_names, f))
+	*ret = (struct config_dest){ .info.fwd = BPVS_FWD_DROUTE, .at = doc_place(node) };
+	if (!doc_fields(y, node, dest_names, f))
 		return false;
 	if (!f[D_ADDRESS]) {
-		yaml_complain(y, ret->at, "a destination needs an address");
+		doc_complain(y, ret->at, "a destination needs an address");
 		return false;
 	}
 	if (!address_read(y, f[D_ADDRESS], f[D_FAMILY], &d->addr, &d->af) ||
@@ -170,28 +171,28 @@ static bool dest_read(struct yaml *y, yaml_node_t *node, const struct bpvs_svc_k
 		return false;
 	if (d->af == key->af || d->fwd == BPVS_FWD_TUNNEL)
 		return true;
-	yaml_complain_of(y, f[D_ADDRESS], "another address family only with forwarding: tunnel");
+	doc_complain_of(y, f[D_ADDRESS], "another address family only with forwarding: tunnel");
 	return false;
 }
 
-static bool dests_read(struct yaml *y, yaml_node_t *node, struct config_svc *svc)
+static bool dests_read(struct doc *y, yaml_node_t *node, struct config_svc *svc)
 {
-	long num = yaml_items(y, node);
+	long num = doc_items(y, node);
 
 	if (num < 0)
 		return false;
 	if (num > BPVS_LIST_MAX) {
-		yaml_complain(y, yaml_place(node), "%ld destinations; a service takes %d", num,
-			      BPVS_LIST_MAX);
+		doc_complain(y, doc_place(node), "%ld destinations; a service takes %d", num,
+			     BPVS_LIST_MAX);
 		return false;
 	}
 	svc->dests = calloc((size_t)num + 1, sizeof(*svc->dests));
 	if (!svc->dests) {
-		yaml_complain(y, yaml_place(node), "%s", strerror(ENOMEM));
+		doc_complain(y, doc_place(node), "%s", strerror(ENOMEM));
 		return false;
 	}
 	for (long i = 0; i < num; i++)
-		if (dest_read(y, yaml_item(y, node, i), &svc->info.key, &svc->dests[svc->num_dests]))
+		if (dest_read(y, doc_item(y, node, i), &svc->info.key, &svc->dests[svc->num_dests]))
 			svc->num_dests++;
 	return true;
 }
@@ -213,16 +214,16 @@ enum {
 };
 
 static const char *const svc_names[] = {
-	"protocol",  "address",		"port",	       "fwmark",     "family",	    "scheduler",
+	"protocol",	   "address",	  "port",	"fwmark",	"family", "scheduler",
 	"scheduler_flags", "persistence", "one_packet", "destinations", NULL,
 };
 
-static bool fwmark_read(struct yaml *y, yaml_node_t **f, struct bpvs_svc_key *key)
+static bool fwmark_read(struct doc *y, yaml_node_t **f, struct bpvs_svc_key *key)
 {
 	yaml_node_t *other = f[S_PROTOCOL] ?: f[S_ADDRESS] ?: f[S_PORT];
 
 	if (other) {
-		yaml_complain_of(y, other, "a service by fwmark has no protocol, address or port");
+		doc_complain_of(y, other, "a service by fwmark has no protocol, address or port");
 		return false;
 	}
 	key->af = BPVS_V4;
@@ -230,7 +231,7 @@ static bool fwmark_read(struct yaml *y, yaml_node_t **f, struct bpvs_svc_key *ke
 	       (!f[S_FAMILY] || family_read(y, f[S_FAMILY], &key->af));
 }
 
-static bool key_read(struct yaml *y, yaml_node_t *node, yaml_node_t **f, struct bpvs_svc_key *key)
+static bool key_read(struct doc *y, yaml_node_t *node, yaml_node_t **f, struct bpvs_svc_key *key)
 {
 	static const char what[] = "expected tcp, udp or sctp";
 	const char *text;
@@ -238,58 +239,57 @@ static bool key_read(struct yaml *y, yaml_node_t *node, yaml_node_t **f, struct 
 	if (f[S_FWMARK])
 		return fwmark_read(y, f, key);
 	if (!f[S_PROTOCOL] || !f[S_ADDRESS]) {
-		yaml_complain(y, yaml_place(node),
-			      "a service needs protocol and address, or fwmark");
+		doc_complain(y, doc_place(node), "a service needs protocol and address, or fwmark");
 		return false;
 	}
-	if (!yaml_text(y, f[S_PROTOCOL], what, &text))
+	if (!doc_text(y, f[S_PROTOCOL], what, &text))
 		return false;
 	if (!proto_find(text, &key->proto)) {
-		yaml_complain_of(y, f[S_PROTOCOL], what);
+		doc_complain_of(y, f[S_PROTOCOL], what);
 		return false;
 	}
 	return address_read(y, f[S_ADDRESS], f[S_FAMILY], &key->addr, &key->af) &&
 	       (!f[S_PORT] || port_read(y, f[S_PORT], &key->port));
 }
 
-static bool scheduler_read(struct yaml *y, yaml_node_t *node, __u32 *ret)
+static bool scheduler_read(struct doc *y, yaml_node_t *node, __u32 *ret)
 {
 	const char *text = "wlc";
 
-	if (node && !yaml_text(y, node, "expected a scheduler", &text))
+	if (node && !doc_text(y, node, "expected a scheduler", &text))
 		return false;
 	if (!bpvs_sched_find(text, ret))
 		return true;
-	yaml_complain_of(y, node, "no such scheduler");
+	doc_complain_of(y, node, "no such scheduler");
 	return false;
 }
 
-static bool flag_read(struct yaml *y, yaml_node_t *node, struct bpvs_svc_info *svc)
+static bool flag_read(struct doc *y, yaml_node_t *node, struct bpvs_svc_info *svc)
 {
 	const char *sched = bpvs_sched_name(svc->sched), *text;
 
-	if (!yaml_text(y, node, "expected a scheduler flag", &text))
+	if (!doc_text(y, node, "expected a scheduler flag", &text))
 		return false;
 	for (const struct bpvs_sched_flag *flag = bpvs_sched_flags; flag->name; flag++) {
 		if (strcmp(flag->name, text))
 			continue;
 		if (flag->sched && strcmp(flag->sched, sched)) {
-			yaml_complain_of(y, node, "not a flag of this scheduler");
+			doc_complain_of(y, node, "not a flag of this scheduler");
 			return false;
 		}
 		svc->sched_flags |= flag->bit;
 		return true;
 	}
-	yaml_complain_of(y, node, "no such scheduler flag");
+	doc_complain_of(y, node, "no such scheduler flag");
 	return false;
 }
 
-static bool flags_read(struct yaml *y, yaml_node_t *node, struct bpvs_svc_info *svc)
+static bool flags_read(struct doc *y, yaml_node_t *node, struct bpvs_svc_info *svc)
 {
-	long num = node ? yaml_items(y, node) : 0;
+	long num = node ? doc_items(y, node) : 0;
 
 	for (long i = 0; i < num; i++)
-		if (!flag_read(y, yaml_item(y, node, i), svc))
+		if (!flag_read(y, doc_item(y, node, i), svc))
 			return false;
 	return num >= 0;
 }
@@ -299,7 +299,7 @@ enum { P_TIMEOUT, P_NETMASK, P_PREFIX, P_ENGINE, P_NUM };
 static const char *const persistence_names[] = { "timeout", "netmask", "prefix_length", "engine",
 						 NULL };
 
-static bool mask_read(struct yaml *y, yaml_node_t **f, struct bpvs_svc_info *svc)
+static bool mask_read(struct doc *y, yaml_node_t **f, struct bpvs_svc_info *svc)
 {
 	bool v6 = svc->key.af == BPVS_V6;
 	yaml_node_t *wrong = f[v6 ? P_NETMASK : P_PREFIX];
@@ -307,25 +307,26 @@ static bool mask_read(struct yaml *y, yaml_node_t **f, struct bpvs_svc_info *svc
 	const char *text;
 
 	if (wrong) {
-		yaml_complain(y, yaml_place(wrong), "%s", v6 ? "IPv6 has prefix_length, no netmask"
-							     : "IPv4 has netmask, no prefix_length");
+		doc_complain(y, doc_place(wrong), "%s",
+			     v6 ? "IPv6 has prefix_length, no netmask"
+				: "IPv4 has netmask, no prefix_length");
 		return false;
 	}
 	if (v6)
 		return u32_read(y, f[P_PREFIX], 1, 128, &svc->netmask);
 	if (!f[P_NETMASK])
 		return true;
-	if (!yaml_text(y, f[P_NETMASK], "expected a netmask", &text))
+	if (!doc_text(y, f[P_NETMASK], "expected a netmask", &text))
 		return false;
 	if (inet_pton(AF_INET, text, &mask) != 1) {
-		yaml_complain_of(y, f[P_NETMASK], "expected a netmask like 255.255.255.0");
+		doc_complain_of(y, f[P_NETMASK], "expected a netmask like 255.255.255.0");
 		return false;
 	}
 	svc->netmask = mask.s_addr;
 	return true;
 }
 
-static bool persistence_read(struct yaml *y, yaml_node_t *node, struct bpvs_svc_info *svc)
+static bool persistence_read(struct doc *y, yaml_node_t *node, struct bpvs_svc_info *svc)
 {
 	yaml_node_t *f[P_NUM];
 	const char *text;
@@ -335,50 +336,50 @@ static bool persistence_read(struct yaml *y, yaml_node_t *node, struct bpvs_svc_
 		return true;
 	svc->flags |= BPVS_SVC_PERSISTENT;
 	svc->timeout = CONFIG_PERSISTENCE;
-	if (!yaml_fields(y, node, persistence_names, f) ||
+	if (!doc_fields(y, node, persistence_names, f) ||
 	    !u32_read(y, f[P_TIMEOUT], 1, CONFIG_SECONDS_MAX, &svc->timeout) ||
 	    !mask_read(y, f, svc))
 		return false;
 	if (!f[P_ENGINE])
 		return true;
-	if (!yaml_text(y, f[P_ENGINE], "expected a persistence engine", &text))
+	if (!doc_text(y, f[P_ENGINE], "expected a persistence engine", &text))
 		return false;
 	if (!bpvs_pe_find(text, &svc->pe))
 		return true;
-	yaml_complain_of(y, f[P_ENGINE], "no such persistence engine");
+	doc_complain_of(y, f[P_ENGINE], "no such persistence engine");
 	return false;
 }
 
-static bool one_packet_read(struct yaml *y, yaml_node_t *node, struct bpvs_svc_info *svc)
+static bool one_packet_read(struct doc *y, yaml_node_t *node, struct bpvs_svc_info *svc)
 {
 	bool on = false;
 
-	if (node && !yaml_bool(y, node, &on))
+	if (node && !doc_bool(y, node, &on))
 		return false;
 	if (on)
 		svc->flags |= BPVS_SVC_ONEPACKET;
 	if (!on || svc->key.fwmark || svc->key.proto == IPPROTO_UDP)
 		return true;
-	yaml_complain(y, yaml_place(node), "one_packet is for UDP and fwmark only");
+	doc_complain(y, doc_place(node), "one_packet is for UDP and fwmark only");
 	return false;
 }
 
-static bool zero_port_check(struct yaml *y, yaml_node_t *port, const struct config_svc *svc)
+static bool zero_port_check(struct doc *y, yaml_node_t *port, const struct config_svc *svc)
 {
 	if (svc->info.key.fwmark || svc->info.key.port || svc->info.flags & BPVS_SVC_PERSISTENT)
 		return true;
-	yaml_complain(y, port ? yaml_place(port) : svc->at,
-		      "a service without port needs persistence");
+	doc_complain(y, port ? doc_place(port) : svc->at,
+		     "a service without port needs persistence");
 	return false;
 }
 
-bool config_svc_read(struct yaml *y, yaml_node_t *node, struct config_svc *ret)
+bool config_svc_read(struct doc *y, yaml_node_t *node, struct config_svc *ret)
 {
 	struct bpvs_svc_info *svc = &ret->info;
 	yaml_node_t *f[S_NUM];
 
-	*ret = (struct config_svc){ .at = yaml_place(node) };
-	if (!yaml_fields(y, node, svc_names, f) || !key_read(y, node, f, &svc->key) ||
+	*ret = (struct config_svc){ .at = doc_place(node) };
+	if (!doc_fields(y, node, svc_names, f) || !key_read(y, node, f, &svc->key) ||
 	    !scheduler_read(y, f[S_SCHEDULER], &svc->sched) || !flags_read(y, f[S_FLAGS], svc) ||
 	    !persistence_read(y, f[S_PERSISTENCE], svc) ||
 	    !one_packet_read(y, f[S_ONE_PACKET], svc) || !zero_port_check(y, f[S_PORT], ret))

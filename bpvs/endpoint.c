@@ -2,6 +2,7 @@
 /* Addresses, endpoints and services between text and struct; numbers only, no look-ups. */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include "endpoint.h"
@@ -79,8 +80,8 @@ bool service_read(const char *text, struct bpvs_svc_key *ret)
 	unsigned long mark;
 	char word[8];
 
-	if (!colon || snprintf(word, sizeof(word), "%.*s", (int)(colon - text), text) >=
-			      (int)sizeof(word))
+	if (!colon ||
+	    snprintf(word, sizeof(word), "%.*s", (int)(colon - text), text) >= (int)sizeof(word))
 		return false;
 	if (!strcmp(word, "fwmark") || !strcmp(word, "fwmark6")) {
 		if (!number_read(colon + 1, UINT32_MAX, &mark))

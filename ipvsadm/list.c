@@ -201,7 +201,7 @@ static void service_flags(const struct bpvs_svc_info *svc)
 	putchar('\n');
 }
 
-static void row_print(const struct listing *l, const struct table_row *row)
+static void row_print(const struct listing *l, const struct bpvs_snapshot_row *row)
 {
 	bool numeric = args_have(l->args, OPT_NUMERIC);
 	char name[2048];
@@ -225,8 +225,8 @@ static int list_table(struct bpvs_instance *in, const struct args *a)
 {
 	struct listing l = { in, a, format_choose(a) };
 	bool one = args_have(a, OPT_SERVICE);
-	struct table t;
-	int err = table_read(in, one ? &a->svc.key : NULL, !args_have(a, OPT_NOSORT), &t);
+	struct bpvs_snapshot t;
+	int err = bpvs_snapshot_read(in, one ? &a->svc.key : NULL, !args_have(a, OPT_NOSORT), &t);
 
 	if (err)
 		return complain(CMD_LIST, err);
@@ -235,7 +235,7 @@ static int list_table(struct bpvs_instance *in, const struct args *a)
 	fputs(l.format->head, stdout);
 	for (unsigned int i = 0; i < t.num; i++)
 		row_print(&l, &t.rows[i]);
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return 0;
 }
 

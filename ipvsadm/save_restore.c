@@ -64,13 +64,13 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 int cmd_save(struct bpvs_instance *in, const struct args *a)
 {
 	bool numeric = args_have(a, OPT_NUMERIC);
-	struct table t;
-	int err = table_read(in, NULL, true, &t);
+	struct bpvs_snapshot t;
+	int err = bpvs_snapshot_read(in, NULL, true, &t);
 
 	if (err)
 		return complain(CMD_SAVE, err);
 	for (unsigned int i = 0; i < t.num; i++) {
-		const struct table_row *row = &t.rows[i];
+		const struct bpvs_snapshot_row *row = &t.rows[i];
 		char name[2048];
 
 		service_text(&row->svc.key, numeric, name, sizeof(name));
@@ -78,7 +78,7 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 		for (unsigned int d = 0; d < row->num_dests; d++)
 			dest_save(&row->dests[d], row->svc.key.proto, name, numeric);
 	}
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return 0;
 }
 

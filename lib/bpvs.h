@@ -142,6 +142,25 @@ int bpvs_svc_walk(struct bpvs_instance *in, bpvs_svc_cb cb, void *arg);
 int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpvs_dest_cb cb,
 		   void *arg);
 
+/* ---- snapshot.c ---- */
+
+struct bpvs_snapshot_row {
+	struct bpvs_svc_info svc;
+	struct bpvs_dest_info *dests;
+	unsigned int num_dests;
+};
+
+/* A copy of the services and destinations; of one moment if the caller holds the lock. */
+struct bpvs_snapshot {
+	struct bpvs_snapshot_row *rows;
+	unsigned int num;
+};
+
+/* All services, or one when key is given. `sorted`: by ipvsadm's order, else by the engine's. */
+int bpvs_snapshot_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
+		       struct bpvs_snapshot *ret);
+void bpvs_snapshot_free(struct bpvs_snapshot *s);
+
 /* ---- stats.c ---- */
 
 /* Counters less the zero point, and rates as IPVS reports them (per second, whole numbers). */

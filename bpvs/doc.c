@@ -6,20 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "yaml.h"
+#include "doc.h"
 
 /* Who has more to mend begins with these. */
 #define COMPLAINTS_MOST 20
 
 /* ---- complaints ---- */
 
-struct yaml_place yaml_place(const yaml_node_t *node)
+struct doc_place doc_place(const yaml_node_t *node)
 {
-	return (struct yaml_place){ (unsigned int)node->start_mark.line + 1,
-				    (unsigned int)node->start_mark.column + 1 };
+	return (struct doc_place){ (unsigned int)node->start_mark.line + 1,
+				   (unsigned int)node->start_mark.column + 1 };
 }
 
-void yaml_complain(struct yaml *y, struct yaml_place at, const char *fmt, ...)
+void doc_complain(struct doc *y, struct doc_place at, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -35,7 +35,7 @@ void yaml_complain(struct yaml *y, struct yaml_place at, const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-void yaml_complain_of(struct yaml *y, const yaml_node_t *node, const char *what)
+void doc_complain_of(struct doc *y, const yaml_node_t *node, const char *what)
 {
 	char text[48] = "";
 	size_t len = 0;
@@ -50,35 +50,35 @@ void yaml_complain_of(struct yaml *y, const yaml_node_t *node, const char *what)
 			text[i] = (char)(isprint(c) ? c : '?');
 		}
 	}
-	yaml_complain(y, yaml_place(node), "%s: %s", what,
-		      node->type == YAML_MAPPING_NODE	 ? "a mapping"
-		      : node->type == YAML_SEQUENCE_NODE ? "a list"
-		      : len				 ? text
-							 : "nothing");
+	doc_complain(y, doc_place(node), "%s: %s", what,
+		     node->type == YAML_MAPPING_NODE	? "a mapping"
+		     : node->type == YAML_SEQUENCE_NODE ? "a list"
+		     : len				? text
+							: "nothing");
 }
 
 /* ---- loading ---- */
 
-static void parser_complain(struct yaml *y, const yaml_parser_t *p, bool unread)
+static void parser_complain(struct doc *y, const yaml_parser_t *p, bool unread)
 {
-	struct yaml_place at = { 0 };
+	struct doc_place at = { 0 };
 
 	if (unread) {
-		yaml_complain(y, at, "%s", strerror(errno));
+		doc_complain(y, at, "%s", strerror(errno));
 	} else if (p->error == YAML_READER_ERROR) {
-		yaml_complain(y, at, "%s at byte %zu", p->problem, p->problem_offset);
+		doc_complain(y, at, "%s at byte %zu", p->problem, p->problem_offset);
 	} else if (p->error == YAML_MEMORY_ERROR) {
-		yaml_complain(y, at, "%s", strerror(ENOMEM));
+		doc_complain(y, at, "%s", strerror(ENOMEM));
 	} else {
 		at.line = (unsigned int)p->problem_mark.line + 1;
 		at.column = (unsigned int)p->problem_mark.column + 1;
-		yaml_complain(y, at, "%s%s%s", p->problem ?: "no YAML", p->context ? " " : "",
-			      p->context ?: "");
+		doc_complain(y, at, "%s%s%s", p->problem ?: "no YAML", p->context ? " " : "",
+			     p->context ?: "");
 	}
 }
 
 /* Tags would say what a value is, which its key says already. */
-static bool tags_check(struct yaml *y)
+static bool tags_check(struct doc *y)
 {
 	static const char *const known[] = { YAML_STR_TAG, YAML_SEQ_TAG, YAML_MAP_TAG };
 
@@ -88,13 +88,13 @@ static bool tags_check(struct yaml *y)
 		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !good; i++)
 			good = !strcmp((const char *)n->tag, known[i]);
 		if (!good)
-			yaml_complain(y, yaml_place(n), "tags are not known here");
+			doc_complain(y, doc_place(n), "tags are not known here");
 	}
 	return !y->complaints;
 }
 
 /* One document, and no other behind it. */
-static bool document_load(struct yaml *y, yaml_parser_t *p, FILE *file)
+static bool document_load(struct doc *y, yaml_parser_t *p, FILE *file)
 {
 	yaml_document_t next;
 	bool more;
@@ -113,8 +113,7 @@ static bool document_load(struct yaml *y, yaml_parser_t *p, FILE *file)
 	}
 	more = yaml_document_get_root_node(&next);
 	if (more)
-		yaml_complain(y, yaml_place(yaml_document_get_root_node(&next)),
-			      "a second document");
+		doc_complain(y, doc_place(yaml_document_get_root_node(&next)), "a second document");
 	yaml_document_delete(&next);
 	if (!more && tags_check(y))
 		return true;
@@ -122,16 +121,16 @@ static bool document_load(struct yaml *y, yaml_parser_t *p, FILE *file)
 	return false;
 }
 
-bool yaml_load(struct yaml *y, const char *path)
+bool doc_load(struct doc *y, const char *path)
 {
 	bool input = !strcmp(path, "-"), good;
 	yaml_parser_t p;
 	FILE *file;
 
-	*y = (struct yaml){ .name = input ? "<stdin>" : path };
+	*y = (struct doc){ .name = input ? "<stdin>" : path };
 	file = input ? stdin : fopen(path, "re");
 	if (!file || !yaml_parser_initialize(&p)) {
-		yaml_complain(y, (struct yaml_place){ 0 }, "%s", strerror(errno));
+		doc_complain(y, (struct doc_place){ 0 }, "%s", strerror(errno));
 		if (file && !input)
 			fclose(file);
 		return false;
@@ -144,12 +143,12 @@ bool yaml_load(struct yaml *y, const char *path)
 	return good;
 }
 
-void yaml_free(struct yaml *y)
+void doc_free(struct doc *y)
 {
 	yaml_document_delete(&y->doc);
 }
 
-yaml_node_t *yaml_root(struct yaml *y)
+yaml_node_t *doc_root(struct doc *y)
 {
 	return yaml_document_get_root_node(&y->doc);
 }
@@ -167,15 +166,15 @@ static int name_find(const char *const *names, const yaml_node_t *key)
 	return -1;
 }
 
-bool yaml_fields(struct yaml *y, const yaml_node_t *map, const char *const *names,
-		 yaml_node_t **ret_values)
+bool doc_fields(struct doc *y, const yaml_node_t *map, const char *const *names,
+		yaml_node_t **ret_values)
 {
 	unsigned int before = y->complaints;
 
 	for (int i = 0; names[i]; i++)
 		ret_values[i] = NULL;
 	if (map->type != YAML_MAPPING_NODE) {
-		yaml_complain_of(y, map, "expected a mapping (key: value)");
+		doc_complain_of(y, map, "expected a mapping (key: value)");
 		return false;
 	}
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
@@ -184,25 +183,25 @@ bool yaml_fields(struct yaml *y, const yaml_node_t *map, const char *const *name
 		int i = name_find(names, key);
 
 		if (i < 0)
-			yaml_complain_of(y, key, "unknown key");
+			doc_complain_of(y, key, "unknown key");
 		else if (ret_values[i])
-			yaml_complain_of(y, key, "the same key again");
+			doc_complain_of(y, key, "the same key again");
 		else
 			ret_values[i] = yaml_document_get_node(&y->doc, p->value);
 	}
 	return y->complaints == before;
 }
 
-long yaml_items(struct yaml *y, const yaml_node_t *list)
+long doc_items(struct doc *y, const yaml_node_t *list)
 {
 	if (list->type != YAML_SEQUENCE_NODE) {
-		yaml_complain_of(y, list, "expected a list");
+		doc_complain_of(y, list, "expected a list");
 		return -1;
 	}
 	return list->data.sequence.items.top - list->data.sequence.items.start;
 }
 
-yaml_node_t *yaml_item(struct yaml *y, const yaml_node_t *list, long i)
+yaml_node_t *doc_item(struct doc *y, const yaml_node_t *list, long i)
 {
 	return yaml_document_get_node(&y->doc, list->data.sequence.items.start[i]);
 }
@@ -216,20 +215,20 @@ static const char *plain(const yaml_node_t *node)
 	return (const char *)node->data.scalar.value;
 }
 
-bool yaml_text(struct yaml *y, const yaml_node_t *node, const char *what, const char **ret)
+bool doc_text(struct doc *y, const yaml_node_t *node, const char *what, const char **ret)
 {
 	if (node->type == YAML_SCALAR_NODE && node->data.scalar.length &&
 	    strlen((const char *)node->data.scalar.value) == node->data.scalar.length) {
 		*ret = (const char *)node->data.scalar.value;
 		return true;
 	}
-	yaml_complain_of(y, node, what);
+	doc_complain_of(y, node, what);
 	return false;
 }
 
 /* No leading zeros: YAML 1.1 takes 010 for eight, and a reader for ten. */
-bool yaml_number(struct yaml *y, const yaml_node_t *node, unsigned long long min,
-		 unsigned long long max, unsigned long long *ret)
+bool doc_number(struct doc *y, const yaml_node_t *node, unsigned long long min,
+		unsigned long long max, unsigned long long *ret)
 {
 	const char *text = plain(node);
 	unsigned long long n;
@@ -245,11 +244,11 @@ bool yaml_number(struct yaml *y, const yaml_node_t *node, unsigned long long min
 		}
 	}
 	snprintf(what, sizeof(what), "expected a number from %llu to %llu", min, max);
-	yaml_complain_of(y, node, what);
+	doc_complain_of(y, node, what);
 	return false;
 }
 
-bool yaml_bool(struct yaml *y, const yaml_node_t *node, bool *ret)
+bool doc_bool(struct doc *y, const yaml_node_t *node, bool *ret)
 {
 	const char *text = plain(node);
 
@@ -257,6 +256,6 @@ bool yaml_bool(struct yaml *y, const yaml_node_t *node, bool *ret)
 		*ret = *text == 't';
 		return true;
 	}
-	yaml_complain_of(y, node, "expected true or false");
+	doc_complain_of(y, node, "expected true or false");
 	return false;
 }
