@@ -69,6 +69,19 @@ static void complain_of_step(const struct request *r, const struct plan *p, int 
 		fprintf(stderr, "bpvs %s: nothing is changed\n", r->verb);
 }
 
+static int show(const struct request *r, const struct plan *p)
+{
+	int err = 0;
+
+	if (r->json)
+		err = plan_print_json(p);
+	else
+		plan_print(p);
+	if (err)
+		complain(r, err);
+	return err;
+}
+
 /* ---- apply ---- */
 
 static int apply_locked(const struct request *r, struct bpvs_instance *in, struct config *c)
@@ -84,8 +97,8 @@ static int apply_locked(const struct request *r, struct bpvs_instance *in, struc
 	err = plan_run(&p, in, &failed, &left);
 	if (err)
 		complain_of_step(r, &p, err, failed, left);
-	else if (r->verbose)
-		plan_print(&p);
+	else if (r->verbose || r->json)
+		err = show(r, &p);
 	plan_free(&p);
 	return err ? 1 : 0;
 }
@@ -95,7 +108,7 @@ int cmd_apply(int argc, char **argv)
 	struct bpvs_instance *in;
 	struct request r;
 	struct config c;
-	int status = request_read(&r, argc, argv, "bpvs apply -f FILE [--keep] [-v]"), err;
+	int status = request_read(&r, argc, argv, "bpvs apply -f FILE [--keep] [-v | --json]"), err;
 
 	if (status)
 		return status;
@@ -132,8 +145,7 @@ static int diff_with(const struct request *r, struct bpvs_instance *in, struct c
 		complain(r, err);
 	if (err || c->doc.complaints)
 		return TROUBLE;
-	plan_print(&p);
-	status = p.num ? DIFFERENT : SAME;
+	status = show(r, &p) ? TROUBLE : p.num ? DIFFERENT : SAME;
 	plan_free(&p);
 	return status;
 }

@@ -3,8 +3,9 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include "config.h"
+#include "apply_config.h"
 #include "endpoint.h"
+#include "json.h"
 #include "verbs.h"
 
 /* Quoted where YAML could take it for a number to base 60, as it does 1:2:3:4:5:6:7:8. */
@@ -96,12 +97,48 @@ static void sysctls_dump(struct bpvs_instance *in)
 	printf("sysctls:\n");
 	for (const char *const *name = bpvs_sysctl_names(); *name; name++)
 		if (!bpvs_sysctl_get(in, *name, value, sizeof(value)))
-			printf(strchr(value, '\t') ? "  %s: \"%.*s %s\"\n" : "  %s: %.*s%s\n",
-			       *name, (int)strcspn(value, "\t"), value,
-			       strchr(value, '\t') ? strchr(value, '\t') + 1 : "");
+			printf("  %s: \"%s\"\n", *name, value);
 }
 
-static int dump(struct bpvs_instance *in, bool sysctls)
+static void yaml_dump(struct bpvs_instance *in, const struct bpvs_snapshot *now,
+		      const struct bpvs_timeouts *t, bool sysctls)
+{
+	printf("timeouts:\n  tcp: %u\n  tcpfin: %u\n  udp: %u\n", t->tcp, t->tcp_fin, t->udp);
+	if (sysctls)
+		sysctls_dump(in);
+	svcs_dump(now);
+}
+
+/* ---- JSON, which is YAML too ---- */
+
+static struct json_object *row_make(const struct bpvs_snapshot_row *row)
+{
+	struct json_object *svc = bpvs_json_svc(NULL, &row->svc);
+	struct json_object *dests = json_object_new_array();
+
+	for (unsigned int i = row->num_dests; i--;)
+		bpvs_json_append(dests, bpvs_json_dest(NULL, &row->dests[i]));
+	bpvs_json_add(svc, "destinations", dests);
+	return svc;
+}
+
+static int json_dump(struct bpvs_instance *in, const struct bpvs_snapshot *now,
+		     const struct bpvs_timeouts *t, bool sysctls)
+{
+	struct bpvs_json_out out;
+
+	bpvs_json_begin(&out, stdout);
+	bpvs_json_put(&out, "timeouts", bpvs_json_timeouts(t));
+	if (sysctls)
+		bpvs_json_put(&out, "sysctls", bpvs_json_sysctls(in));
+	bpvs_json_list_begin(&out, "services");
+	for (unsigned int i = 0; i < now->num; i++)
+		bpvs_json_put(&out, NULL, row_make(&now->rows[i]));
+	bpvs_json_list_end(&out);
+	return bpvs_json_end(&out);
+}
+
+static int dump(struct bpvs_instance *in, bool sysctls, bool json)
 {
 	struct bpvs_snapshot now;
 	struct bpvs_timeouts t;
@@ -109,31 +146,37 @@ static int dump(struct bpvs_instance *in, bool sysctls)
 
 	if (err)
 		return err;
-	err = bpvs_snapshot_read(in, NULL, false, &now) ?: bpvs_timeouts_get(in, &t);
+	err = bpvs_timeouts_get(in, &t) ?: bpvs_snapshot_read(in, NULL, false, &now);
 	bpvs_unlock(in);
 	if (err)
 		return err;
-	printf("timeouts:\n  tcp: %u\n  tcpfin: %u\n  udp: %u\n", t.tcp, t.tcp_fin, t.udp);
-	if (sysctls)
-		sysctls_dump(in);
-	svcs_dump(&now);
+	if (json)
+		err = json_dump(in, &now, &t, sysctls);
+	else
+		yaml_dump(in, &now, &t, sysctls);
 	bpvs_snapshot_free(&now);
-	return 0;
+	return err;
 }
 
 int cmd_dump(int argc, char **argv)
 {
-	bool sysctls = argc == 2 && !strcmp(argv[1], "--sysctls");
+	bool sysctls = false, json = false;
 	struct bpvs_instance *in;
 	int err;
 
-	if (argc > 1 && !sysctls) {
-		fprintf(stderr, "Usage: bpvs dump [--sysctls]\n");
-		return 2;
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--sysctls")) {
+			sysctls = true;
+		} else if (!strcmp(argv[i], "--json")) {
+			json = true;
+		} else {
+			fprintf(stderr, "Usage: bpvs dump [--sysctls] [--json]\n");
+			return 2;
+		}
 	}
 	err = bpvs_open(&in);
 	if (!err) {
-		err = dump(in, sysctls);
+		err = dump(in, sysctls, json);
 		bpvs_close(in);
 	}
 	if (!err)

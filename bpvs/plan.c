@@ -2,8 +2,8 @@
 /*
  * From what runs to what a file asks for, by steps that take nothing away before its replacement is
  * there: of each service destinations are added, weights raised, the service itself edited, weights
- * lowered, destinations removed; services that are to go come last. So at every moment, and whenever
- * it is killed, there is at least what both states have in common.
+ * lowered, destinations removed; services that are to go come last. So at every moment, and
+ * whenever it is killed, there is at least what both states have in common.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,9 +2,8 @@
 /* The difference between what runs and a file, as steps in the order in which they are taken. */
 #pragma once
 
-#include "config.h"
+#include "apply_config.h"
 
-/* The order is that of plan_text()'s tables. */
 enum step_kind {
 	STEP_SYSCTL,
 	STEP_TIMEOUTS,
@@ -55,3 +54,7 @@ int plan_run(const struct plan *p, struct bpvs_instance *in, unsigned int *ret_f
 const char *step_command(const struct plan *p, const struct step *s, char to[PLAN_TEXT]);
 /* Sign, command and what was before, a line each. */
 void plan_print(const struct plan *p);
+
+/* ---- plan_json.c ---- */
+
+int plan_print_json(const struct plan *p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The engine of ipvsadm-stub and bpvs-stub: tables in the file that BPVS_STUB names, so that one invocation sees
- * what the last one did, without privileges and without a data path.
+ * The engine of ipvsadm-stub and bpvs-stub: tables in the file that BPVS_STUB names, so that one
+ * invocation sees what the last one did, without privileges and without a data path.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -42,7 +42,7 @@ void config_dest_check(struct config *c, const struct config_svc *svc, const str
 int config_sysctl_differs(struct config *c, struct bpvs_instance *in,
 			  const struct config_sysctl *s);
 
-/* ---- config_svc.c ---- */
+/* ---- apply_service.c ---- */
 
 bool config_svc_read(struct doc *y, yaml_node_t *node, struct config_svc *ret);
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "config.h"
+#include "apply_config.h"
 #include "endpoint.h"
 
 /* ---- orders ---- */
@@ -158,8 +158,7 @@ static void sysctls_read(struct config *c, yaml_node_t *node)
 		for (size_t i = 0; i < num; i++) {
 			struct config_sysctl *s = &c->sysctls[c->num_sysctls];
 
-			if (!value[i] ||
-			    !value_read(&c->doc, value[i], &s->value))
+			if (!value[i] || !value_read(&c->doc, value[i], &s->value))
 				continue;
 			s->name = names[i];
 			s->at = doc_place(value[i]);

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include "config.h"
+#include "apply_config.h"
 #include "endpoint.h"
 
 /* ---- what both have ---- */
