@@ -83,9 +83,13 @@ static int print_status(struct bpvs_instance *in, bool verbose)
 static int add_device(const struct bpvs_device_info *d, void *arg)
 {
 	struct json_object *o = json_object_new_object();
+	size_t len = strlen(d->why);
 
 	bpvs_json_add(o, "name", json_object_new_string(d->name));
 	bpvs_json_add(o, "how", json_object_new_string(d->how));
+	/* " (reason)" in a line of text */
+	if (len > 3)
+		bpvs_json_add(o, "why", json_object_new_string_len(d->why + 2, (int)len - 3));
 	bpvs_json_append(arg, o);
 	return 0;
 }
