@@ -229,12 +229,14 @@ static void report_json(const struct drain *d, unsigned int num, const struct lo
 			const struct load *after, enum outcome how, double seconds)
 {
 	struct bpvs_json_out out;
+	char text[32];
 
 	bpvs_json_begin(&out, stdout);
 	bpvs_json_put(&out, "destination", json_object_new_string(d->name));
 	bpvs_json_put(&out, "services", json_object_new_uint64(num));
 	bpvs_json_put(&out, "outcome", json_object_new_string(outcomes[how]));
-	bpvs_json_put(&out, "seconds", json_object_new_double_s(seconds, NULL));
+	snprintf(text, sizeof(text), "%.1f", seconds);
+	bpvs_json_put(&out, "seconds", json_object_new_double_s(seconds, text));
 	bpvs_json_put(&out, "before", load_make(before));
 	bpvs_json_put(&out, "left", load_make(after));
 	bpvs_json_end(&out);
