@@ -484,7 +484,7 @@ def random_file(rng):
 
 
 def least_common(before, after, steps):
-    """No step may leave less than both states have in common."""
+    """No step may leave less than both states have in common, nor fewer than either state has."""
     key = lambda s: (s.get("protocol"), s.get("address"), s.get("port"), s.get("fwmark"),
                      s["family"])
     state = {key(s): {(d["address"], d["port"]): d["weight"] for d in s["destinations"]}
@@ -493,6 +493,9 @@ def least_common(before, after, steps):
             for s in after}
     both = {k: {d for d in state[k] if d in wish[k]} for k in state if k in wish}
     usable = {k: {d for d in both[k] if state[k][d] and wish[k][d]} for k in both}
+    weighted = lambda dests: sum(map(bool, dests.values()))
+    least = {k: (min(len(state[k]), len(wish[k])), min(weighted(state[k]), weighted(wish[k])))
+             for k in both}
     for step in steps:
         subject = step.get("after") or step["before"]
         if step["what"] == "service":
@@ -509,6 +512,7 @@ def least_common(before, after, steps):
         for k in both:
             assert both[k] <= set(state[k]), step
             assert usable[k] <= {d for d, w in state[k].items() if w}, step
+            assert len(state[k]) >= least[k][0] and weighted(state[k]) >= least[k][1], step
     assert state == wish
 
 
