@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * bpvs drain: a real server takes no new clients, those that it has may finish, then what is left
- * is dropped. Waited for are its connections, active and inactive, and its templates, since a client
- * that has one comes back to a server of weight 0. Not waited for are TCP connections that are over
- * and stay in the table for a while all the same.
+ * is dropped. Waited for are its connections, active and inactive, and its templates, since a
+ * client that has one comes back to a server of weight 0. Not waited for are TCP connections that
+ * are over and stay in the table for a while all the same.
  */
 #include <errno.h>
 #include <getopt.h>
