@@ -2,6 +2,7 @@
 /* What the commands do. All return the exit status, having complained on stderr. */
 #pragma once
 
+#include "endpoint.h"
 #include "options.h"
 
 int cmd_service(struct bpvs_instance *in, const struct args *a);
@@ -19,6 +20,13 @@ int cmd_restore(struct bpvs_instance *in, const char *program);
 
 /* Any of the above but cmd_restore(). */
 int cmd_run(struct bpvs_instance *in, const struct args *a);
+
+/* How endpoint_text() is to write them. */
+static inline unsigned int args_names(const struct args *a)
+{
+	return (args_have(a, OPT_NUMERIC) ? ENDPOINT_NUMERIC : 0) |
+	       (args_have(a, OPT_WIDE) || args_have(a, OPT_FULL) ? ENDPOINT_WHOLE : 0);
+}
 
 /* The scheduler's number, or complain. 0 = good. */
 int sched_resolve(const char *name, unsigned int *ret);

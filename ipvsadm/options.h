@@ -64,8 +64,8 @@ const char *options_conflict(uint64_t options);
 /* About the options of a tunnel. */
 const char *options_tunnel(enum tunnel tunnel, uint64_t options);
 
-void usage_print(const char *program);
-void version_print(const char *program);
+/* What --help or --version print. */
+void about_print(enum command cmd, const char *program);
 
 /* Decimal, the whole string, within the range. */
 bool number_parse(const char *text, long long min, long long max, long long *ret);

@@ -43,6 +43,9 @@ int bpvs_up(const struct bpvs_up_opts *opts);
 /* -ENOENT: no instance. Removes programs, maps, pins, and what else bpvs_up() made or changed. */
 int bpvs_down(void);
 
+/* May this process open one at all? Elsewhere the answer is -EPERM. */
+bool bpvs_privileged(void);
+
 /* -ENOENT: no instance in this namespace. Covers devices that appeared since the last call. */
 int bpvs_open(struct bpvs_instance **ret);
 /* As bpvs_open(), but brings an instance up with defaults where there is none. */

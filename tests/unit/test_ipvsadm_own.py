@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""ipvsadm -L --json over tables in a file: what it says is what was set, in the schema's shape."""
+"""The options that are BPVS's own, over tables in a file: -L --json, -L --wide, -S --full."""
 
 import json
 import os
@@ -19,6 +19,9 @@ RULES = """\
 -A -u 10.0.0.1:5060 -p 60 --pe sip
 -A -f 4294967295 -6 -p 30 -M 64
 """
+
+
+LONG = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"
 
 
 @pytest.fixture
@@ -101,3 +104,51 @@ def test_what_the_schema_refuses(listed):
         assert valid(document)
         spoil(document)
         assert not valid(document)
+
+
+def test_full_is_what_restore_takes(run):
+    rules = RULES + (
+        "-A -t 10.0.0.3:80 -s mh -b mh-port,flag-3\n"
+        "-a -t 10.0.0.3:80 -r 10.0.0.2:80 -m -x 9\n"
+        "-a -t 10.0.0.3:80 -r 10.0.0.4:80 -m -x 10 -y 4 -w 2147483647\n")
+    run("-R", stdin=rules)
+    saved, state = run("-S", "--full", "-n"), run("-L", "--json")
+    run("-C")
+    assert run("-S", "--full", "-n") == ""
+    run("-R", stdin=saved)
+    assert run("-L", "--json") == state
+    assert " -x 300 -y 200\n" in saved and " -x 9\n" in saved and "-f 4294967295 -6" in saved
+    assert "-b mh-port,flag-3\n" in saved
+    # What it differs in from -S.
+    assert " -x" not in run("-S", "-n") and "-f -1 -6" in run("-S", "-n")
+
+
+@pytest.mark.parametrize("what", ["--sort", "--thresholds", "--persistent-conn", "--tun-info"])
+def test_wide_columns(run, what):
+    """Each word of a server's row begins below its heading."""
+    run("-R", stdin=f"{RULES}-A -t {LONG} -s rr\n-a -t {LONG} -r {LONG} -m\n-a -t {LONG} -r [::1]:1 -m\n")
+    lines = run("-L", "-n", "--wide", what).splitlines()
+    head = next(line for line in lines if "ActiveConn" in line)
+    begins = [head.index(word) for word in head.split()[2:]]
+    rows = [line for line in lines if line.startswith("  -> ") and "Remote" not in line]
+    assert len(rows) == 5 and any(LONG in row for row in rows)
+    for row in rows:
+        words = [at for at in range(34, len(row)) if row[at - 1] == " " != row[at]]
+        assert words[-len(begins):] == begins, f"{head}\n{row}"
+    # Without: the row with the long address is shifted.
+    narrow = run("-L", "-n", what).splitlines()
+    assert next(r for r in narrow if LONG in r and "->" in r).rstrip()[-1] == "0"
+    assert len({len(r) for r in narrow if r.startswith("  -> ") and "Remote" not in r}) > 1
+
+
+@pytest.mark.parametrize("more", [[], ["--exact"]])
+def test_wide_counters(run, more):
+    run("-R", stdin=f"{RULES}-A -t {LONG} -s rr\n-a -t {LONG} -r {LONG} -m\n")
+    _, head, _, *rows = run("-L", "-n", "--wide", "--stats", *more).splitlines()
+    assert len(rows) == 5 + 4 and {len(row) for row in rows} == {len(head)}
+    assert run("-L", "-n", "--stats", "-f", "7", status=1) == ""
+
+
+def test_own_options_are_for_their_command(run):
+    for words in (["-S", "--wide"], ["-S", "--json"], ["-L", "--full"], ["-A", "-t", "10.0.0.1:1", "--full"]):
+        run(*words, status=2)
