@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long install format lint \
+.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long corpus install format lint \
 	clean
 
 all: $(BUILD)/build.ninja
@@ -45,6 +45,11 @@ oracle: all
 oracle-long: all
 	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000) \
 		$(if $(BPVS),--bpvs $(BPVS))
+
+# Command lines through the original ipvsadm and ours (tests/corpus): ON=stub ONLY=restore SEED=7
+corpus: all
+	@tests/corpus/run --kernel $(KERNEL) --seed $(SEED) --only '$(ONLY)' --on $(or $(ON),live) \
+		$(if $(COUNT),--count $(COUNT))
 
 install: all
 	@ninja -C $(BUILD) install

@@ -150,7 +150,7 @@ static void server_set(struct args *a, const char *text)
 
 static void netmask_set(struct args *a, const char *text)
 {
-	struct in_addr mask;
+	struct bpvs_addr mask;
 
 	if (a->svc.key.af == BPVS_V6) {
 		int prefix = atoi(text);
@@ -160,9 +160,10 @@ static void netmask_set(struct args *a, const char *text)
 		a->svc.netmask = (uint32_t)prefix;
 		return;
 	}
-	if (!inet_aton(text, &mask))
+	/* A host's name passes, too, as in the original. */
+	if (!host4_parse(text, &mask))
 		die(2, "illegal virtual server persistent mask specified");
-	a->svc.netmask = mask.s_addr;
+	a->svc.netmask = mask.w[3];
 }
 
 static void tunnel_set(struct args *a, const char *text)

@@ -23,11 +23,6 @@ enum tunnel {
 	TUNNEL_GRE,
 };
 
-/* Flags of a scheduler, as <linux/ip_vs.h> numbers IP_VS_SVC_F_SCHED1 and on. */
-#define SCHED_FLAG_1 BPVS_SCHED_FALLBACK
-#define SCHED_FLAG_2 BPVS_SCHED_PORT
-#define SCHED_FLAG_3 0x20
-
 struct args {
 	enum command cmd;
 	uint64_t options;	  /* bit o: enum option o was given */
@@ -69,8 +64,8 @@ const char *options_conflict(uint64_t options);
 /* About the options of a tunnel. */
 const char *options_tunnel(enum tunnel tunnel, uint64_t options);
 
-void usage_print(const char *program);
-void version_print(const char *program);
+/* What --help or --version print. */
+void about_print(enum command cmd, const char *program);
 
 /* Decimal, the whole string, within the range. */
 bool number_parse(const char *text, long long min, long long max, long long *ret);

@@ -10,25 +10,45 @@
 
 /* ---- saving ---- */
 
-static void service_text(const struct bpvs_svc_key *key, bool numeric, char *text, size_t size)
+static void service_text(const struct bpvs_svc_key *key, const struct args *a, char *text,
+			 size_t size)
 {
 	const char *word = key->proto == IPPROTO_TCP   ? "-t"
 			   : key->proto == IPPROTO_UDP ? "-u"
 						       : "--sctp-service";
 
 	if (key->fwmark)
-		snprintf(text, size, "-f %d%s", (int)key->fwmark, key->af == BPVS_V6 ? " -6" : "");
+		/* The original takes a mark for a signed number. */
+		snprintf(text, size, args_have(a, OPT_FULL) ? "-f %u%s" : "-f %d%s", key->fwmark,
+			 key->af == BPVS_V6 ? " -6" : "");
 	else
 		snprintf(text, size, "%s %s", word,
-			 endpoint_text(&key->addr, key->port, key->af, key->proto, numeric));
+			 endpoint_text(&key->addr, key->port, key->af, key->proto, args_names(a)));
 }
 
-static void service_save(const struct bpvs_svc_info *svc, const char *name)
+static void flags_save(const struct bpvs_svc_info *svc, const struct args *a)
 {
-	const char *sched = bpvs_sched_name(svc->sched);
-	const char *flags = sched_flags_text(svc->sched_flags, sched);
+	const char *flags = sched_flags_text(svc->sched_flags, bpvs_sched_name(svc->sched));
+	char joint = ' ';
 
-	printf("-A %s -s %s", name, sched);
+	if (!svc->sched_flags)
+		return;
+	if (!args_have(a, OPT_FULL)) {
+		printf(" -b %s", flags);
+		return;
+	}
+	printf(" -b");
+	for (__u32 bit = BPVS_SCHED_FALLBACK; bit <= BPVS_SCHED_FLAG_3; bit <<= 1) {
+		if (!(svc->sched_flags & bit))
+			continue;
+		printf("%c%s", joint, bpvs_sched_flag_name(svc->sched, bit));
+		joint = ',';
+	}
+}
+
+static void service_save(const struct bpvs_svc_info *svc, const char *name, const struct args *a)
+{
+	printf("-A %s -s %s", name, bpvs_sched_name(svc->sched));
 	if (svc->flags & BPVS_SVC_PERSISTENT) {
 		struct in_addr mask = { svc->netmask };
 
@@ -42,12 +62,12 @@ static void service_save(const struct bpvs_svc_info *svc, const char *name)
 		printf(" --pe %s", bpvs_pe_name(svc->pe));
 	if (svc->flags & BPVS_SVC_ONEPACKET)
 		printf(" -o");
-	if (flags)
-		printf(" -b %s", flags);
+	flags_save(svc, a);
 	putchar('\n');
 }
 
-static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *service, bool numeric)
+static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *service,
+		      const struct args *a)
 {
 	static const char *const words[] = {
 		[BPVS_FWD_MASQ] = " -m",
@@ -56,29 +76,33 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 		[BPVS_FWD_DROUTE] = " -g",
 	};
 
-	printf("-a %s -r %s%s -w %d%s\n", service,
-	       endpoint_text(&d->addr, d->port, d->af, proto, numeric), words[d->fwd], d->weight,
-	       d->fwd == BPVS_FWD_TUNNEL ? " --tun-type ipip" : "");
+	printf("-a %s -r %s%s -w %d%s", service,
+	       endpoint_text(&d->addr, d->port, d->af, proto, args_names(a)), words[d->fwd],
+	       d->weight, d->fwd == BPVS_FWD_TUNNEL ? " --tun-type ipip" : "");
+	if (args_have(a, OPT_FULL) && d->u_threshold)
+		printf(" -x %u", d->u_threshold);
+	if (args_have(a, OPT_FULL) && d->l_threshold)
+		printf(" -y %u", d->l_threshold);
+	putchar('\n');
 }
 
 int cmd_save(struct bpvs_instance *in, const struct args *a)
 {
-	bool numeric = args_have(a, OPT_NUMERIC);
-	struct table t;
-	int err = table_read(in, NULL, true, &t);
+	struct bpvs_snapshot t;
+	int err = bpvs_snapshot_read(in, NULL, true, &t);
 
 	if (err)
 		return complain(CMD_SAVE, err);
 	for (unsigned int i = 0; i < t.num; i++) {
-		const struct table_row *row = &t.rows[i];
+		const struct bpvs_snapshot_row *row = &t.rows[i];
 		char name[2048];
 
-		service_text(&row->svc.key, numeric, name, sizeof(name));
-		service_save(&row->svc, name);
+		service_text(&row->svc.key, a, name, sizeof(name));
+		service_save(&row->svc, name, a);
 		for (unsigned int d = 0; d < row->num_dests; d++)
-			dest_save(&row->dests[d], row->svc.key.proto, name, numeric);
+			dest_save(&row->dests[d], row->svc.key.proto, name, a);
 	}
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return 0;
 }
 
@@ -120,7 +144,7 @@ int cmd_restore(struct bpvs_instance *in, const char *program)
 			continue;
 		args_parse(&a, argc, argv, true);
 		if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
-			(a.cmd == CMD_HELP ? usage_print : version_print)(program);
+			about_print(a.cmd, program);
 			break;
 		}
 		status = cmd_run(in, &a);

@@ -55,6 +55,13 @@ static int dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_inf
 	return 0;
 }
 
+int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info *info)
+{
+	int type;
+
+	return dest_check(key, info) ?: addr_check(info, &type);
+}
+
 /* ---- writing a destination ---- */
 
 /* Between the two thresholds the flag stays as it is: that is the hysteresis. */

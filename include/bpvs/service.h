@@ -42,6 +42,7 @@ enum bpvs_pe {
 /* Bits of sched_flags, numbered as IP_VS_SVC_F_SCHED1 and on; sh and mh mean these by them: */
 #define BPVS_SCHED_FALLBACK 0x08 /* an unusable destination's clients go to others */
 #define BPVS_SCHED_PORT	    0x10 /* the source port is hashed too */
+#define BPVS_SCHED_FLAG_3   0x20 /* nothing to any of them */
 
 /*
  * A service: slot `id` of bpvs_svcs; id 0 is never used. Written by the tools under the instance's
