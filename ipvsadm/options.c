@@ -340,7 +340,7 @@ static void daemon_set(struct args *a, const char *text)
 }
 
 /* The first word names the command; help and version need no more. */
-static void command_parse(struct args *a, poptContext ctx, const char *program, bool restoring)
+static void command_parse(struct args *a, poptContext ctx, const char *program)
 {
 	int word;
 
@@ -349,8 +349,6 @@ static void command_parse(struct args *a, poptContext ctx, const char *program, 
 	if (word <= WORD_BEFORE_COMMANDS || word >= WORD_LAST_COMMAND)
 		try_help(program);
 	a->cmd = (enum command)(word - WORD_FIRST_COMMAND);
-	if (a->cmd == CMD_RESTORE && restoring)
-		try_help(program);
 	word_hold(a);
 	if (a->cmd == CMD_STARTDAEMON || a->cmd == CMD_STOPDAEMON)
 		daemon_set(a, word_arg);
@@ -358,15 +356,16 @@ static void command_parse(struct args *a, poptContext ctx, const char *program, 
 
 static void timeouts_parse(struct args *a, poptContext ctx)
 {
+	const char *texts[3];
 	uint32_t seconds[3];
 
 	for (int i = 0; i < 3; i++) {
-		const char *text = poptGetArg(ctx);
-
-		if (!text)
+		texts[i] = poptGetArg(ctx);
+		if (!texts[i])
 			die(2, "--set option requires 3 timeout values");
-		seconds[i] = seconds_or_die(text, 0);
 	}
+	for (int i = 0; i < 3; i++)
+		seconds[i] = seconds_or_die(texts[i], 0);
 	a->timeouts = (struct bpvs_timeouts){ seconds[0], seconds[1], seconds[2] };
 }
 
@@ -424,7 +423,7 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 		.sched = "",
 		.mcast_interface = "eth0",
 	};
-	command_parse(a, ctx, argv[0], restoring);
+	command_parse(a, ctx, argv[0]);
 	if (a->cmd == CMD_HELP || a->cmd == CMD_VERSION)
 		goto out;
 	words_parse(a, ctx);
@@ -438,6 +437,8 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 	if (a->sched_flags)
 		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 	args_check(a);
+	if (a->cmd == CMD_RESTORE && restoring)
+		try_help(argv[0]);
 out:
 	poptFreeContext(ctx);
 }
