@@ -145,8 +145,9 @@ static int line_split(const char *line, size_t size, char *room, char **argv)
 
 /*
  * One rule a line, applied as it is read. What the engine refuses is said and passed over; the exit
- * status is the last line's, as ever. A line that cannot be understood ends the run. Returns whether
- * to go on.
+ * status is the last line's, as ever. A line that cannot be understood ends the run.
+ *
+ * Returns whether to go on.
  */
 static bool line_run(struct bpvs_instance *in, int argc, char **argv, int *status)
 {

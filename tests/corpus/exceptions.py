@@ -4,7 +4,7 @@ here and shown by no case of the corpus any more is an error of its own."""
 
 import re
 
-import judge
+import sides
 
 EXCEPTIONS = {}
 
@@ -21,7 +21,7 @@ def exceptions_of(case, real, got):
     """The names of those that explain this difference."""
     if "error" in got:
         return []
-    theirs, mine = judge.outcome(real), judge.outcome(got)
+    theirs, mine = sides.outcome(real), sides.outcome(got)
     return [name for name, explains in EXCEPTIONS.items() if explains(case, theirs, mine)]
 
 
