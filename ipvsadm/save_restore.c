@@ -112,7 +112,7 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 #define WORDS_MAX 256
 #define WORD_MAX  4096 /* what is longer is taken for several words, as ever */
 
-/* A word of a line, or NULL at its end. A zero byte is no blank: to the reader the word ends there. */
+/* A word of a line, or NULL at its end. A zero byte is no blank, but ends what is read of a word. */
 static char *word_cut(const char **at, const char *end, char **room)
 {
 	static const char blanks[] = " \t\r\n";
