@@ -178,13 +178,14 @@ static void tunnel_set(struct args *a, const char *text)
 		die(2, "illegal tunnel type specified");
 }
 
+/* A colon makes it IPv6, whatever it is. */
 static void mcast_group_check(const char *text)
 {
 	struct in6_addr v6;
 	struct in_addr v4;
 
-	if (inet_pton(AF_INET6, text, &v6) == 1) {
-		if (!IN6_IS_ADDR_MULTICAST(&v6))
+	if (strchr(text, ':')) {
+		if (inet_pton(AF_INET6, text, &v6) != 1 || !IN6_IS_ADDR_MULTICAST(&v6))
 			die(2, "invalid IPv6 mcast-group `%s'", text);
 	} else if (inet_pton(AF_INET, text, &v4) != 1 || !IN_MULTICAST(ntohl(v4.s_addr))) {
 		die(2, "invalid IPv4 mcast-group `%s'", text);
@@ -307,7 +308,8 @@ void args_free(struct args *a)
 		free(a->held[--a->num_held]);
 }
 
-static void words_parse(struct args *a, poptContext ctx)
+/* What popt does not know, or lacks, ends this line, but no --restore: false, having said it. */
+static bool words_parse(struct args *a, poptContext ctx)
 {
 	int word;
 
@@ -320,8 +322,10 @@ static void words_parse(struct args *a, poptContext ctx)
 		server_word(a, word, word_arg);
 		daemon_word(a, word, word_arg);
 	}
-	if (word < -1)
-		die(-1, "%s: %s", poptBadOption(ctx, POPT_BADOPTION_NOALIAS), poptStrerror(word));
+	if (word == -1)
+		return true;
+	fprintf(stderr, "%s: %s\n", poptBadOption(ctx, POPT_BADOPTION_NOALIAS), poptStrerror(word));
+	return false;
 }
 
 /* ---- the line ---- */
@@ -411,22 +415,11 @@ static void args_check(struct args *a)
 		server_check(a);
 }
 
-void args_parse(struct args *a, int argc, char **argv, bool restoring)
+/* What follows the options, and what they are together. */
+static void line_parse(struct args *a, poptContext ctx)
 {
-	poptContext ctx = poptGetContext("ipvsadm", argc, (const char **)argv, words, 0);
 	const char *extra;
 
-	*a = (struct args){
-		.cmd = CMD_NONE,
-		.svc = { .netmask = 0xffffffff },
-		.dest = { .weight = 1, .fwd = BPVS_FWD_DROUTE },
-		.sched = "",
-		.mcast_interface = "eth0",
-	};
-	command_parse(a, ctx, argv[0]);
-	if (a->cmd == CMD_HELP || a->cmd == CMD_VERSION)
-		goto out;
-	words_parse(a, ctx);
 	if (!*a->sched)
 		a->sched = "wlc";
 	if (a->cmd == CMD_TIMEOUT)
@@ -437,8 +430,28 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 	if (a->sched_flags)
 		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 	args_check(a);
-	if (a->cmd == CMD_RESTORE && restoring)
+}
+
+int args_parse(struct args *a, int argc, char **argv, bool restoring)
+{
+	poptContext ctx = poptGetContext("ipvsadm", argc, (const char **)argv, words, 0);
+	bool whole = true;
+
+	*a = (struct args){
+		.cmd = CMD_NONE,
+		.svc = { .netmask = 0xffffffff },
+		.dest = { .weight = 1, .fwd = BPVS_FWD_DROUTE },
+		.sched = "",
+		.mcast_interface = "eth0",
+	};
+	command_parse(a, ctx, argv[0]);
+	if (a->cmd != CMD_HELP && a->cmd != CMD_VERSION) {
+		whole = words_parse(a, ctx);
+		if (whole)
+			line_parse(a, ctx);
+	}
+	if (whole && a->cmd == CMD_RESTORE && restoring)
 		try_help(argv[0]);
-out:
 	poptFreeContext(ctx);
+	return whole ? 0 : -1;
 }

@@ -112,7 +112,7 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 #define WORDS_MAX 256
 #define WORD_MAX  4096 /* what is longer is taken for several words, as ever */
 
-/* A word of a line, or NULL at its end. A zero byte is no blank, but ends what is read of a word. */
+/* A word of a line, or NULL at its end. A zero byte is no blank, but ends what is read of it. */
 static char *word_cut(const char **at, const char *end, char **room)
 {
 	static const char blanks[] = " \t\r\n";
@@ -145,7 +145,8 @@ static int line_split(const char *line, size_t size, char *room, char **argv)
 
 /*
  * One rule a line, applied as it is read. What the engine refuses is said and passed over; the exit
- * status is the last line's, as ever. A line that cannot be understood ends the run.
+ * status is the last line's, as ever. A line that cannot be understood ends the run, unless it is
+ * for an option that does not exist or lacks its argument; --help ends it, too, and well.
  *
  * Returns whether to go on.
  */
@@ -153,7 +154,11 @@ static bool line_run(struct bpvs_instance *in, int argc, char **argv, int *statu
 {
 	struct args a;
 
-	args_parse(&a, argc, argv, true);
+	*status = args_parse(&a, argc, argv, true);
+	if (*status) {
+		args_free(&a);
+		return true;
+	}
 	if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
 		about_print(a.cmd, argv[0]);
 		return false;

@@ -89,7 +89,8 @@ REFUSED = "Invalid operation.  Possibly wrong module version, address not unicas
         ("10.9.9.254", True),  # our own: delivered here
         ("127.0.0.1", True),
         ("10.9.9.255", False),  # broadcast on d0
-        ("0.1.2.3", False),
+        ("0.0.0.0", False),
+        ("0.1.2.3", True),
         ("240.0.0.1", True),
         ("192.0.2.1", True),  # no route there
         ("[::1]", True),
