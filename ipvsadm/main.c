@@ -66,10 +66,11 @@ int main(int argc, char **argv)
 	/* Before the words, and before --help, too. */
 	if (!bpvs_privileged())
 		return not_root();
-	if (argc == 1)
-		args_parse(&a, 2, list, false);
-	else
-		args_parse(&a, argc, argv, false);
+	status = args_parse(&a, argc == 1 ? 2 : argc, argc == 1 ? list : argv, false);
+	if (status) {
+		args_free(&a);
+		return status;
+	}
 	if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
 		about_print(a.cmd, argv[0]);
 		args_free(&a);

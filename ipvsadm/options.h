@@ -51,10 +51,11 @@ static inline bool args_have(const struct args *a, enum option o)
 }
 
 /*
- * Understand a command line, or complain and exit as ipvsadm does. argv[0] is the name in messages.
- * `restoring`: it is a line of --restore's input. To be freed.
+ * Understand a command line, or complain: and exit, or return the exit status, as ipvsadm does. 0:
+ * understood. argv[0] is the name in messages. `restoring`: it is a line of --restore's input. To
+ * be freed either way.
  */
-void args_parse(struct args *a, int argc, char **argv, bool restoring);
+int args_parse(struct args *a, int argc, char **argv, bool restoring);
 void args_free(struct args *a);
 
 /* Complaint about an option that the command must or must not have, or NULL. Static. */

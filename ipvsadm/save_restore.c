@@ -2,6 +2,7 @@
 /* --save and --restore. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,15 +110,32 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 /* ---- restoring ---- */
 
 #define WORDS_MAX 256
+#define WORD_MAX  4096 /* what is longer is taken for several words, as ever */
 
-/* Cuts a line at blanks; words `ipvsadm` are passed over, wherever they stand. */
-static int line_split(char *line, char **argv)
+/* A word of a line, or NULL at its end. A zero byte is no blank, but ends what is read of it. */
+static char *word_cut(const char **at, const char *end, char **room)
 {
 	static const char blanks[] = " \t\r\n";
-	char *save = NULL;
+	char *word = *room, *to = word;
+
+	while (*at < end && **at && strchr(blanks, **at))
+		++*at;
+	if (*at == end)
+		return NULL;
+	while (*at < end && !(**at && strchr(blanks, **at)) && to - word < WORD_MAX)
+		*to++ = *(*at)++;
+	*to++ = '\0';
+	*room = to;
+	return word;
+}
+
+/* Into `room`, which takes twice the line. Words `ipvsadm` are passed over, wherever they stand. */
+static int line_split(const char *line, size_t size, char *room, char **argv)
+{
+	const char *end = line + size;
 	int argc = 1;
 
-	for (char *w = strtok_r(line, blanks, &save); w; w = strtok_r(NULL, blanks, &save)) {
+	for (char *w; (w = word_cut(&line, end, &room));) {
 		if (strcmp(w, "ipvsadm") && argc < WORDS_MAX)
 			argv[argc++] = w;
 	}
@@ -127,32 +145,52 @@ static int line_split(char *line, char **argv)
 
 /*
  * One rule a line, applied as it is read. What the engine refuses is said and passed over; the exit
- * status is the last line's, as ever. A line that cannot be understood ends the run.
+ * status is the last line's, as ever. A line that cannot be understood ends the run, unless it is
+ * for an option that does not exist or lacks its argument; --help ends it, too, and well.
+ *
+ * Returns whether to go on.
  */
+static bool line_run(struct bpvs_instance *in, int argc, char **argv, int *status)
+{
+	struct args a;
+
+	*status = args_parse(&a, argc, argv, true);
+	if (*status) {
+		args_free(&a);
+		return true;
+	}
+	if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
+		about_print(a.cmd, argv[0]);
+		return false;
+	}
+	*status = cmd_run(in, &a);
+	args_free(&a);
+	if (*status && a.cmd == CMD_LIST) /* as ever */
+		exit(*status);
+	return true;
+}
+
 int cmd_restore(struct bpvs_instance *in, const char *program)
 {
 	char *argv[WORDS_MAX + 1] = { (char *)(uintptr_t)program };
-	char *line = NULL;
+	char *line = NULL, *room = NULL;
 	size_t size = 0;
+	ssize_t len;
 	int status = 0;
 
-	while (getline(&line, &size, stdin) >= 0) {
-		int argc = line_split(line, argv);
-		struct args a;
+	while ((len = getline(&line, &size, stdin)) >= 0) {
+		char *more = realloc(room, 2 * size);
+		int argc;
 
-		if (argc == 1)
-			continue;
-		args_parse(&a, argc, argv, true);
-		if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
-			about_print(a.cmd, program);
+		if (!more)
+			die(2, "%s", strerror(ENOMEM));
+		room = more;
+		argc = line_split(line, (size_t)len, room, argv);
+		if (argc > 1 && !line_run(in, argc, argv, &status))
 			break;
-		}
-		status = cmd_run(in, &a);
-		args_free(&a);
-		if (status && a.cmd == CMD_LIST) /* as ever */
-			exit(status);
 	}
 	free(line);
+	free(room);
 	/* Something that the caller counts on is missing: this must not look like success. */
 	return anything_not_built() ? STATUS_NOT_BUILT : status;
 }

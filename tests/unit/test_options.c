@@ -124,7 +124,7 @@ static void parse(struct args *a, const char *line)
 	copy[sizeof(copy) - 1] = '\0';
 	for (char *w = strtok_r(copy, " ", &save); w && argc < 31; w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
-	args_parse(a, argc, argv, false);
+	assert_int_equal(args_parse(a, argc, argv, false), 0);
 }
 
 static void test_lines(void **state)

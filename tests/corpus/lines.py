@@ -52,7 +52,8 @@ def golden_line(one):
 
 
 def legality():
-    for command, option in itertools.product(COMMANDS, OPTIONS):
+    same = ("-E", "-e", "-D")  # bare they are as -A, -a and -d
+    for command, option in itertools.product((c for c in COMMANDS if c not in same), OPTIONS):
         yield case("legality", f"{command} {option}", w.SERVED)
 
 
@@ -102,10 +103,14 @@ def numbers():
         yield case("number", ["-A", "-t", "10.0.0.1:80", f"--persistent={text}"])
         yield case("number", ["-A", "-t", "10.0.0.1:80", "-p", text])
         yield case("number", tunnel + ["--tun-port", text], w.ONE)
-        for at in range(3):
-            yield case("number", ["--set", *("20" if at != i else text for i in range(3))])
-        for option in ("--syncid", "--sync-maxlen", "--mcast-port", "--mcast-ttl"):
-            yield case("number", daemon + [option, text])
+        yield case("number", ["--set", text, "20", "20"])
+    for text in w.NUMBERS[::3]:
+        yield case("number", ["--set", "20", text, "20"])
+        yield case("number", ["--set", "20", "20", text])
+    for number, text in enumerate(w.NUMBERS):
+        for at, option in enumerate(("--syncid", "--sync-maxlen", "--mcast-port", "--mcast-ttl")):
+            if (number + at) % 2:
+                yield case("number", daemon + [option, text])
 
 
 def texts():
@@ -314,11 +319,46 @@ def random_words(rng, count):
         yield case("random-words", argv, w.SERVED)
 
 
+def orders(rng, count):
+    """What is sorted by differences of 32 bits that wrap."""
+    firsts = [0x01, 0x0a, 0x7f, 0x80, 0xa9, 0xc8, 0xdf]
+    host4 = lambda: f"{rng.choice(firsts)}.{rng.choice([0, 255])}.0.{rng.randint(1, 4)}"
+    word6 = lambda: rng.choice(["1", "7fff", "8000", "ffff", "2001", "db8"])
+    host6 = lambda: f"[2001:{word6()}:{word6()}:{word6()}:{word6()}::{word6()}]"
+    for _ in range(count):
+        lines, services = [], set()
+        for _ in range(rng.randint(2, 5)):
+            host = rng.choice([host4, host6])
+            services.add(rng.choice([
+                f"-f {rng.choice([1, 2, 2147483647, 2147483648, 4294967295])}{rng.choice(['', ' -6'])}",
+                f"{rng.choice(['-t', '-u', '--sctp-service'])} {host()}:{rng.choice([1, 80, 32768, 65535])}"]))
+        for service in rng.sample(sorted(services), len(services)):
+            lines.append(f"-A {service}")
+            six = "[" in service or "-6" in service
+            for _ in range(rng.randint(0, 6)):
+                port = rng.choice(["", ":1", ":80", ":32768", ":65535"])
+                if rng.random() < 0.3:
+                    lines.append(f"-a {service} -r {rng.choice([host4, host6])()}:80 -i")
+                elif six:
+                    lines.append(f"-a {service} -r {host6()}{port or ':7'} -m")
+                else:
+                    lines.append(f"-a {service} -r {host4()}{port} -m")
+        yield case("order", rng.choice(["-S -n", "-L -n", "-L -n --stats"]), lines)
+
+
+def names():
+    for options in ("", "-n", "--stats", "--rate", "--stats --exact", "--thresholds", "--persistent-conn", "--tun-info",
+                    "-f 7", "-t 10.0.0.6:1007", "-t [2001:db8::1]:1007 --stats", "-f 4294967295 -6", "-n -f 7 --rate"):
+        yield case("names", f"-L {options}", w.NAMED)
+    for options in ("", "-n"):
+        yield case("names", f"-S {options}", w.NAMED)
+
+
 def corpus(seed=1, count=COUNT):
     rng = random.Random(seed)
     parts = [recorded(), legality(), pairs(), tunnels(), endpoints(), numbers(), texts(), spellings(),
              surroundings(), restores(rng), random_lists(rng, count // 5), random_changes(rng, count // 5),
-             random_words(rng, count - 3 * (count // 5))]
+             random_words(rng, count - 3 * (count // 5)), orders(rng, count // 8), names()]
     numbers_of = {}
     cases, seen = [], set()
     for one in itertools.chain(*parts):
