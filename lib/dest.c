@@ -49,10 +49,9 @@ static int dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_inf
 		return -EINVAL;
 	if (info->af != key->af && info->fwd != BPVS_FWD_TUNNEL)
 		return -EINVAL;
-	if (info->weight < 0 || info->l_threshold > info->u_threshold ||
-	    info->u_threshold > INT_MAX)
+	if (info->weight < 0 || info->l_threshold > info->u_threshold)
 		return -ERANGE;
-	return 0;
+	return info->u_threshold > INT_MAX ? -EINVAL : 0;
 }
 
 /* ---- writing a destination ---- */
