@@ -68,7 +68,6 @@ static int send_one(struct nl_sock *sk, int cmd, int flags, const void *attrs, s
 	return err;
 }
 
-
 static int exchange(struct nl_sock *sk, char *line)
 {
 	static unsigned char attrs[ROOM];
