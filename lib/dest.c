@@ -235,6 +235,9 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	err = dest_check(key, info) ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
 	if (err)
 		return err;
+	/* An IPv4-mapped address of IPv6 is another than the IPv4 one, which has the same form. */
+	if (in->dests[id].af != info->af)
+		return -ENOENT;
 	type = bpvs_route_type(&info->addr, info->af);
 	if (type < 0)
 		return type;

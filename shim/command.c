@@ -100,10 +100,10 @@ int cmd_set_dest(struct call *c)
 		return -EINVAL;
 	if (c->cmd == IPVS_CMD_NEW_DEST)
 		return bpvs_dest_add(c->in, &r.info.key, &d);
-	if (addr_ambiguous(&d))
-		return -ENOENT;
 	if (c->cmd == IPVS_CMD_SET_DEST)
 		return bpvs_dest_edit(c->in, &r.info.key, &d);
+	if (addr_ambiguous(&d))
+		return -ENOENT;
 	return bpvs_dest_del(c->in, &r.info.key, &d.addr, d.port);
 }
 

@@ -97,7 +97,7 @@ class Maker:
         fields[6] = u32(r.choice([0, 0, 5, 11, 2**32 - 1]))
         if r.random() < 0.3:
             fields[13] = b"\0"
-            fields[14] = be16(r.choice([0, 6080]))
+            fields[14] = be16(0)
             fields[15] = u16(0)
         return fields
 
@@ -119,7 +119,7 @@ class Maker:
             fields[victim] = raw + bytes([r.randrange(256)] * r.choice([1, 3, 20]))
         elif how == 3:
             fields[victim] = bytes(r.randrange(256) for _ in raw)
-            if victim in (1, 2, 3, 4, 7, 8, 13):  # a number that is known to be taken otherwise
+            if victim in (1, 2, 3, 4, 7, 8, 13, 14):  # numbers that are known to be taken otherwise
                 fields[victim] = raw
         elif how == 4:
             fields[victim | 0x8000] = fields.pop(victim)
