@@ -92,13 +92,14 @@ def test_statistics(ns, flows):
 
 def test_statistics_by_cpu(ns, flows):
     """A row for each CPU, of which the last sums up what was counted since it was zeroed."""
+    before = flows.stats("total")["conns"]
     ns.ipvsadm("-Z")
     lines = proc(ns, "ip_vs_stats_percpu").splitlines()
     like = recorded("ip_vs_stats_percpu")
     cpus = [line for line in lines if re.match(r" *\d+ ", line)][: len(lines) - 6]
     same_shape(lines[:3] + lines[-4:], like[:3] + like[-4:])
     assert [int(line[:3], 16) for line in cpus] == list(range(len(cpus)))
-    assert sum(int(line.split()[1], 16) for line in cpus) == flows.stats("total")["conns"] or True
+    assert sum(int(line.split()[1], 16) for line in cpus) == before > 0
     assert lines[2 + len(cpus)].split() == ["~", "0", "0", "0", "0", "0"]
 
 
