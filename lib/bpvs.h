@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <bpvs/config.h>
 #include <bpvs/dest.h>
 #include <bpvs/reason.h>
@@ -176,6 +177,9 @@ struct bpvs_stats_info {
 int bpvs_stats_get(struct bpvs_instance *in, unsigned int index, struct bpvs_stats_info *ret);
 unsigned int bpvs_stats_svc(const struct bpvs_instance *in, __u32 svc_id);
 unsigned int bpvs_stats_dest(const struct bpvs_instance *in, __u32 dest_id);
+/* What one CPU has counted, from the start on, whatever was zeroed. */
+void bpvs_stats_cpu(const struct bpvs_instance *in, unsigned int index, unsigned int cpu,
+		    struct bpvs_stats *ret);
 /* key NULL = all services and the total. */
 int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key);
 /* Sum over CPUs of a reason's or an event's counter. */
@@ -240,6 +244,13 @@ int bpvs_sysctl_differs(struct bpvs_instance *in, const char *name, const char *
 const char *bpvs_sysctl_effect(const char *name);
 /* Names in alphabetical order, NULL-terminated. */
 const char *const *bpvs_sysctl_names(void);
+
+/* ---- view.c: what /proc/net/ip_vs* say ---- */
+
+/* NULL after the last one. */
+const char *bpvs_view_name(unsigned int index);
+/* -ENOENT: no such file. Errors of the stream are the caller's to look for. */
+int bpvs_view_write(struct bpvs_instance *in, const char *name, FILE *to);
 
 /* ---- names.c ---- */
 

@@ -30,7 +30,7 @@ static int svc_check(const struct bpvs_svc_info *info)
 {
 	__u32 prefix = (__u32)info->netmask;
 
-	if (info->sched >= BPVS_SCHEDS)
+	if (info->sched >= BPVS_SCHEDS || info->pe >= BPVS_PES)
 		return -ENOENT;
 	if (info->key.af == BPVS_V6 && (prefix < 1 || prefix > 128))
 		return -EINVAL;
