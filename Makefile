@@ -3,7 +3,8 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long install deb format lint \
+.PHONY: all deps demo check check-shim check-vm hammer bench bench-vm oracle oracle-long \
+	corpus install deb format lint \
 	clean
 
 all: $(BUILD)/build.ninja
@@ -29,6 +30,10 @@ hammer: all
 check-vm: all
 	@BPVS_VM=full tests/run tests/vm/test_vm_netns.py
 
+# Programs of kernel IPVS: every recorded case, and new messages beside the kernel's own answers.
+check-shim: all
+	@BPVS_SHIM=full tests/run tests/prog/test_shim.py tests/vm/test_vm_shim.py
+
 bench: all
 	@tests/bench/run
 
@@ -45,6 +50,11 @@ oracle: all
 oracle-long: all
 	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000) \
 		$(if $(BPVS),--bpvs $(BPVS))
+
+# Command lines through the original ipvsadm and ours (tests/corpus): ON=stub ONLY=restore SEED=7
+corpus: all
+	@tests/corpus/run --kernel $(KERNEL) --seed $(SEED) --only '$(ONLY)' --on $(or $(ON),live) \
+		$(if $(COUNT),--count $(COUNT))
 
 # bpvs and bpvs-ipvsadm for Debian 12, in $(BUILD)/deb
 deb:

@@ -3,7 +3,7 @@
 #pragma once
 
 /* No usable destination for x->flow: port unreachable. */
-static int answer_no_dest(struct conn_scratch *x);
+static int answer_no_dest(struct conn_scratch *x, __u32 counts);
 
 /* `why` is TTL, TOO_BIG (mtu says to what) or FRAG_DROP; `from` is the answer's source. */
 static int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,

@@ -204,7 +204,7 @@ static __always_inline int answer_send(ctx_t *ctx, struct conn_scratch *x)
 	return act << 16 | x->why;
 }
 
-static __always_inline int answer_no_dest(struct conn_scratch *x)
+static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 {
 	bool v4 = x->flow.af == BPVS_V4;
 
@@ -213,14 +213,15 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 	x->answer.code = v4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH;
 	x->answer.mtu = 0;
 	x->why = BPVS_NO_DEST;
-	x->counts = 0;
+	x->counts = counts;
 	return LATER_ANSWER;
 }
 
 /*
  * nat_icmp_send: tell a NAT real server that nobody knows the connection of its packet x->flow. Not
- * about what ends a connection. The source is the address that we speak to the server from. Not
- * inlined: its key would be on the stack of all that run() calls.
+ * about what ends a connection, nor what the stack will not forward either. The source is the
+ * address that we speak to the server from. Not inlined: its key would be on the stack of all that
+ * run() calls.
  */
 static __noinline int answer_stray(struct conn_scratch *x)
 {
@@ -234,13 +235,13 @@ static __noinline int answer_stray(struct conn_scratch *x)
 	__u32 *id;
 
 	/* An ABORT is marked, too. */
-	if (x->flow.tcp_flags & TH_RST)
+	if (x->flow.tcp_flags & TH_RST || x->flow.ttl <= 1)
 		return BPVS_NO_REPLY;
 	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
 	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
 	if (!d)
 		return BPVS_NO_REPLY;
-	answer_no_dest(x);
+	answer_no_dest(x, 0);
 	x->answer.from = d->tun_src;
 	x->why = BPVS_STRAY;
 	return LATER_ANSWER;

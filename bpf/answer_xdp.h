@@ -5,9 +5,9 @@
 #include "conn.h"
 #include "parse.h"
 
-static __always_inline int answer_no_dest(struct conn_scratch *x)
+static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 {
-	(void)x;
+	(void)x, (void)counts;
 	return BPVS_UP_ANSWER;
 }
 

@@ -6,20 +6,14 @@
  */
 #pragma once
 
-#include "pipeline.h"
+#include "emit_tc.h"
 
 static __always_inline int bypass_emit(ctx_t *ctx, struct conn_scratch *x, __u8 af)
 {
 	int act;
 	pkt_t pkt;
 
-	pkt_open(&pkt, ctx);
-	pkt.af = af;
-	pkt.net = pkt.data + (x->flow.l3 & 0xff);
-	/* Implied by what follows, which clang sees and the verifier does not. */
-	if (pkt.data + ETH_HLEN > pkt.end)
-		return BPVS_WRITE;
-	if (pkt.net + (af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt.end)
+	if (!pkt_reopen(&pkt, ctx, &x->flow, af))
 		return BPVS_WRITE;
 	ttl_down(&pkt);
 	act = pkt_send(&pkt, &x->flow, &x->hop, af == BPVS_V6);
@@ -41,7 +35,7 @@ __noinline int HOOK(bypass)(ctx_t *ctx)
 	/* An address of this host has none, nor has one that is nobody's alone. */
 	v = hop_outcome(x, hop_lookup(ctx, x));
 	if (v != BPVS_GO_ON)
-		return x->hit.idx == ~0U ? answer_no_dest(x) : (int)v;
+		return x->hit.idx == ~0U ? answer_no_dest(x, 0) : (int)v;
 	if (x->hit.idx == ~0U && !bpvs_bypass_make(x))
 		return BPVS_TABLE_FULL;
 	conn_touch(&x->hit, &x->flow, clock_now(), false);

@@ -12,15 +12,18 @@ int sched_resolve(const char *name, unsigned int *ret)
 
 static int service_put(struct bpvs_instance *in, const struct args *a)
 {
-	struct bpvs_svc_info info = a->svc;
+	struct bpvs_svc_info info = a->svc, old;
 	int status, err;
 
-	/* A name that no version knows is an error of the caller's, whatever else is missing. */
-	if (a->pe && bpvs_pe_find(a->pe, &info.pe))
-		return complain(a->cmd, -ENOENT);
+	/* Whether the service is there comes before the names, as in the kernel. */
+	err = bpvs_svc_get(in, &info.key, &old);
+	if (a->cmd == CMD_ADD ? !err : err)
+		return complain(a->cmd, err ?: -EEXIST);
 	status = sched_resolve(a->sched, &info.sched);
 	if (status)
 		return status;
+	if (a->pe && *a->pe && bpvs_pe_find(a->pe, &info.pe))
+		return complain(a->cmd, -ENOENT);
 	err = a->cmd == CMD_ADD ? bpvs_svc_add(in, &info) : bpvs_svc_edit(in, &info);
 	return err ? complain(a->cmd, err) : 0;
 }

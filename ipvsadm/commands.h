@@ -2,6 +2,7 @@
 /* What the commands do. All return the exit status, having complained on stderr. */
 #pragma once
 
+#include "endpoint.h"
 #include "options.h"
 
 int cmd_service(struct bpvs_instance *in, const struct args *a);
@@ -12,12 +13,20 @@ int cmd_set(struct bpvs_instance *in, const struct args *a);
 int cmd_daemon(const struct args *a);
 int cmd_list(struct bpvs_instance *in, const struct args *a);
 int cmd_list_conns(struct bpvs_instance *in, const struct args *a);
+int cmd_list_json(struct bpvs_instance *in, const struct args *a);
 int cmd_save(struct bpvs_instance *in, const struct args *a);
 /* program: argv[0] */
 int cmd_restore(struct bpvs_instance *in, const char *program);
 
 /* Any of the above but cmd_restore(). */
 int cmd_run(struct bpvs_instance *in, const struct args *a);
+
+/* How endpoint_text() is to write them. */
+static inline unsigned int args_names(const struct args *a)
+{
+	return (args_have(a, OPT_NUMERIC) ? ENDPOINT_NUMERIC : 0) |
+	       (args_have(a, OPT_WIDE) || args_have(a, OPT_FULL) ? ENDPOINT_WHOLE : 0);
+}
 
 /* The scheduler's number, or complain. 0 = good. */
 int sched_resolve(const char *name, unsigned int *ret);
@@ -31,21 +40,3 @@ int complain(enum command cmd, int err);
 int complain_not_built(const char *what);
 /* Did complain_not_built() speak? */
 bool anything_not_built(void);
-
-/* ---- tables that the listing and --save share ---- */
-
-struct table_row {
-	struct bpvs_svc_info svc;
-	struct bpvs_dest_info *dests;
-	unsigned int num_dests;
-};
-
-struct table {
-	struct table_row *rows;
-	unsigned int num;
-};
-
-/* All services, or one when key is given. `sorted`: by ipvsadm's order, else by the engine's. */
-int table_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
-	       struct table *ret);
-void table_free(struct table *t);

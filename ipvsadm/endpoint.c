@@ -43,7 +43,7 @@ static bool port_parse(const char *text, __u8 proto, __be16 *ret)
 	return true;
 }
 
-static bool host4_parse(const char *text, struct bpvs_addr *ret)
+bool host4_parse(const char *text, struct bpvs_addr *ret)
 {
 	struct in_addr v4;
 	struct hostent *host;
@@ -145,12 +145,14 @@ static const char *port_text(__be16 port, __u8 proto, bool numeric)
 }
 
 const char *endpoint_text(const struct bpvs_addr *addr, __be16 port, __u8 af, __u8 proto,
-			  bool numeric)
+			  unsigned int how)
 {
 	static char text[NI_MAXHOST + NI_MAXSERV];
+	bool numeric = how & ENDPOINT_NUMERIC;
 	const char *host = host_text(addr, af, numeric);
+	size_t size = how & ENDPOINT_COLUMN && af == BPVS_V4 ? 29 : 60;
 
-	snprintf(text, sizeof(text), af == BPVS_V6 ? "[%s]:%s" : "%s:%s", host,
-		 port_text(port, proto, numeric));
+	snprintf(text, how & ENDPOINT_WHOLE ? sizeof(text) : size,
+		 af == BPVS_V6 ? "[%s]:%s" : "%s:%s", host, port_text(port, proto, numeric));
 	return text;
 }

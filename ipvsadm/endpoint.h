@@ -14,6 +14,13 @@ struct endpoint {
 /* host[:port], or [address6]:port; names are looked up. proto says whose service names. */
 bool endpoint_parse(const char *text, __u8 proto, struct endpoint *ret);
 
-/* The reverse; numeric: no look-ups. Static, good for one call. */
+/* An IPv4 address, or the name of a host that has one. */
+bool host4_parse(const char *text, struct bpvs_addr *ret);
+
+#define ENDPOINT_NUMERIC 0x1 /* no look-ups */
+#define ENDPOINT_WHOLE	 0x2 /* else it is cut after 59 characters, as the original does, */
+#define ENDPOINT_COLUMN	 0x4 /* and that of IPv4 after 28 in a listing of services */
+
+/* The reverse. Static, good for one call. */
 const char *endpoint_text(const struct bpvs_addr *addr, __be16 port, __u8 af, __u8 proto,
-			  bool numeric);
+			  unsigned int how);

@@ -9,12 +9,12 @@ enum word {
 #include "options.def"
 };
 
-void version_print(const char *program)
+static void version_print(void)
 {
-	printf("%s v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n", program);
+	puts("ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)");
 }
 
-void usage_print(const char *program)
+static void usage_print(const char *program)
 {
 	static const char *const lines[] = {
 		("-A|E virtual-service [-s scheduler] [-p [timeout]] [-M netmask] "
@@ -33,7 +33,7 @@ void usage_print(const char *program)
 		"-h",
 	};
 
-	version_print(program);
+	version_print();
 	puts("Usage:");
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		printf("  %s %s\n", program, lines[i]);
@@ -48,4 +48,12 @@ void usage_print(const char *program)
 		puts("Daemon Options:");                                                           \
 	fputs(help, stdout);
 #include "options.def"
+}
+
+void about_print(enum command cmd, const char *program)
+{
+	if (cmd == CMD_HELP)
+		usage_print(program);
+	else
+		version_print();
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include "commands.h"
 #include "endpoint.h"
 #include "internal.h"
@@ -13,11 +14,16 @@ struct listing {
 	struct bpvs_instance *in;
 	const struct args *args;
 	const struct format *format;
+	int name;   /* width of a server's name */
+	int number; /* and of a counter */
 };
 
+#define NAME_WIDTH   28
+#define NUMBER_WIDTH 9
+
 struct format {
-	const char *head;
-	bool counters; /* the service's row has numbers instead of its scheduler */
+	const char *head;	 /* of formats without counters */
+	const char *counters[5]; /* a service's row has these instead of its scheduler */
 	void (*dest)(const struct listing *l, const char *name, const struct bpvs_dest_info *d);
 	bool rates;
 };
@@ -55,43 +61,39 @@ static void counters_print(const struct listing *l, const char *name, unsigned i
 	const struct bpvs_stats *s = l->format->rates ? &info.rate : &info.total;
 
 	bpvs_stats_get(l->in, index, &info);
-	printf("%-33s%s", name, largenum_text(s->conns, exact));
-	fputs(largenum_text(s->inpkts, exact), stdout);
-	fputs(largenum_text(s->outpkts, exact), stdout);
-	fputs(largenum_text(s->inbytes, exact), stdout);
-	puts(largenum_text(s->outbytes, exact));
+	printf("%-*s%*s", l->name + 5, name, l->number, largenum_text(s->conns, exact));
+	printf("%*s", l->number, largenum_text(s->inpkts, exact));
+	printf("%*s", l->number, largenum_text(s->outpkts, exact));
+	printf("%*s", l->number, largenum_text(s->inbytes, exact));
+	printf("%*s\n", l->number, largenum_text(s->outbytes, exact));
 }
 
 /* ---- destinations ---- */
 
 static void dest_default(const struct listing *l, const char *name, const struct bpvs_dest_info *d)
 {
-	(void)l;
-	printf("  -> %-28s %-7s %-6d %-10u %-10u\n", name, bpvs_fwd_name(d->fwd), d->weight,
+	printf("  -> %-*s %-7s %-6d %-10u %-10u\n", l->name, name, bpvs_fwd_name(d->fwd), d->weight,
 	       d->active, d->inactive);
 }
 
 static void dest_tunnel(const struct listing *l, const char *name, const struct bpvs_dest_info *d)
 {
-	(void)l;
-	printf("  -> %-28s %-7s %-13s %-6d %-10u %-10u\n", name, bpvs_fwd_name(d->fwd),
+	printf("  -> %-*s %-7s %-13s %-6d %-10u %-10u\n", l->name, name, bpvs_fwd_name(d->fwd),
 	       d->fwd == BPVS_FWD_TUNNEL ? "ipip" : "n/a", d->weight, d->active, d->inactive);
 }
 
 static void dest_thresholds(const struct listing *l, const char *name,
 			    const struct bpvs_dest_info *d)
 {
-	(void)l;
-	printf("  -> %-28s %-10u %-10u %-10u %-10u\n", name, d->u_threshold, d->l_threshold,
+	printf("  -> %-*s %-10u %-10u %-10u %-10u\n", l->name, name, d->u_threshold, d->l_threshold,
 	       d->active, d->inactive);
 }
 
 static void dest_persistent(const struct listing *l, const char *name,
 			    const struct bpvs_dest_info *d)
 {
-	(void)l;
-	printf("  -> %-28s %-9d %-11u %-10u %-10u\n", name, d->weight, d->persistent, d->active,
-	       d->inactive);
+	printf("  -> %-*s %-9d %-11u %-10u %-10u\n", l->name, name, d->weight, d->persistent,
+	       d->active, d->inactive);
 }
 
 static void dest_counters(const struct listing *l, const char *name, const struct bpvs_dest_info *d)
@@ -128,16 +130,12 @@ static const struct format format_persistent = {
 };
 
 static const struct format format_stats = {
-	.head = "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n"
-		"  -> RemoteAddress:Port\n",
-	.counters = true,
+	.counters = { "Conns", "InPkts", "OutPkts", "InBytes", "OutBytes" },
 	.dest = dest_counters,
 };
 
 static const struct format format_rate = {
-	.head = "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n"
-		"  -> RemoteAddress:Port\n",
-	.counters = true,
+	.counters = { "CPS", "InPPS", "OutPPS", "InBPS", "OutBPS" },
 	.dest = dest_counters,
 	.rates = true,
 };
@@ -167,14 +165,14 @@ static const char *proto_text(__u8 proto)
 static void service_name(const struct listing *l, const struct bpvs_svc_key *key, char *text,
 			 size_t size)
 {
-	bool numeric = args_have(l->args, OPT_NUMERIC);
-
 	if (key->fwmark)
-		snprintf(text, size, "FWM  %d%s", (int)key->fwmark,
-			 key->af == BPVS_V6 ? " IPv6" : "");
+		/* The original takes a mark for a signed number. */
+		snprintf(text, size, args_have(l->args, OPT_WIDE) ? "FWM  %u%s" : "FWM  %d%s",
+			 key->fwmark, key->af == BPVS_V6 ? " IPv6" : "");
 	else
 		snprintf(text, size, "%-4s %s", proto_text(key->proto),
-			 endpoint_text(&key->addr, key->port, key->af, key->proto, numeric));
+			 endpoint_text(&key->addr, key->port, key->af, key->proto,
+				       args_names(l->args) | ENDPOINT_COLUMN));
 }
 
 static void service_flags(const struct bpvs_svc_info *svc)
@@ -201,13 +199,19 @@ static void service_flags(const struct bpvs_svc_info *svc)
 	putchar('\n');
 }
 
-static void row_print(const struct listing *l, const struct table_row *row)
+static const char *dest_name(const struct listing *l, const struct bpvs_snapshot_row *row,
+			     const struct bpvs_dest_info *d)
 {
-	bool numeric = args_have(l->args, OPT_NUMERIC);
+	return endpoint_text(&d->addr, d->port, d->af, row->svc.key.proto,
+			     args_names(l->args) | ENDPOINT_COLUMN);
+}
+
+static void row_print(const struct listing *l, const struct bpvs_snapshot_row *row)
+{
 	char name[2048];
 
 	service_name(l, &row->svc.key, name, sizeof(name));
-	if (l->format->counters) {
+	if (l->format->counters[0]) {
 		counters_print(l, name, bpvs_stats_svc(l->in, row->svc.id));
 	} else {
 		fputs(name, stdout);
@@ -216,26 +220,70 @@ static void row_print(const struct listing *l, const struct table_row *row)
 	for (unsigned int i = 0; i < row->num_dests; i++) {
 		const struct bpvs_dest_info *d = &row->dests[i];
 
-		l->format->dest(
-			l, endpoint_text(&d->addr, d->port, d->af, row->svc.key.proto, numeric), d);
+		l->format->dest(l, dest_name(l, row, d), d);
+	}
+}
+
+/* ---- the columns ---- */
+
+/* A server's name stands behind an arrow; a service's only with counters beside it. */
+static void widen(struct listing *l, const struct bpvs_snapshot *t)
+{
+	char name[2048];
+
+	for (unsigned int i = 0; i < t->num; i++) {
+		const struct bpvs_snapshot_row *row = &t->rows[i];
+
+		service_name(l, &row->svc.key, name, sizeof(name));
+		if (l->format->counters[0])
+			l->name = MAX(l->name, (int)strlen(name) - 5);
+		for (unsigned int d = 0; d < row->num_dests; d++)
+			l->name = MAX(l->name, (int)strlen(dest_name(l, row, &row->dests[d])));
+	}
+	if (args_have(l->args, OPT_EXACT))
+		l->number = 21; /* 2^64 - 1, and a blank */
+}
+
+static void counters_head(const struct listing *l)
+{
+	printf("%-*s", l->name + 5, "Prot LocalAddress:Port");
+	for (int i = 0; i < 5; i++)
+		printf("%*s", l->number, l->format->counters[i]);
+	puts("\n  -> RemoteAddress:Port");
+}
+
+/* The line that has columns has a blank between the name's and the next; the others have a word. */
+static void head_print(const struct listing *l)
+{
+	const int at = 5 + NAME_WIDTH;
+
+	for (const char *line = l->format->head, *end; *line; line = end + 1) {
+		end = strchr(line, '\n');
+		if (end - line > at && line[at] == ' ')
+			printf("%.*s%*s%.*s\n", at, line, l->name - NAME_WIDTH, "",
+			       (int)(end - line) - at, line + at);
+		else
+			printf("%.*s\n", (int)(end - line), line);
 	}
 }
 
 static int list_table(struct bpvs_instance *in, const struct args *a)
 {
-	struct listing l = { in, a, format_choose(a) };
+	struct listing l = { in, a, format_choose(a), NAME_WIDTH, NUMBER_WIDTH };
 	bool one = args_have(a, OPT_SERVICE);
-	struct table t;
-	int err = table_read(in, one ? &a->svc.key : NULL, !args_have(a, OPT_NOSORT), &t);
+	struct bpvs_snapshot t;
+	int err = bpvs_snapshot_read(in, one ? &a->svc.key : NULL, !args_have(a, OPT_NOSORT), &t);
 
 	if (err)
 		return complain(CMD_LIST, err);
 	if (!one)
 		printf("IP Virtual Server version 1.2.1 (size=%u)\n", in->ro->slots);
-	fputs(l.format->head, stdout);
+	if (args_have(a, OPT_WIDE))
+		widen(&l, &t);
+	(l.format->counters[0] ? counters_head : head_print)(&l);
 	for (unsigned int i = 0; i < t.num; i++)
 		row_print(&l, &t.rows[i]);
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return 0;
 }
 
@@ -252,6 +300,8 @@ static int list_timeouts(struct bpvs_instance *in)
 
 int cmd_list(struct bpvs_instance *in, const struct args *a)
 {
+	if (args_have(a, OPT_JSON))
+		return cmd_list_json(in, a);
 	if (args_have(a, OPT_CONNECTION))
 		return cmd_list_conns(in, a);
 	if (args_have(a, OPT_TIMEOUT))

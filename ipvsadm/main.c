@@ -34,6 +34,14 @@ int cmd_run(struct bpvs_instance *in, const struct args *a)
 	}
 }
 
+static int not_root(void)
+{
+	fputs("Can't initialize ipvs: Permission denied (you must be root)\n"
+	      "Are you sure that IP Virtual Server is built in the kernel or as module?\n",
+	      stderr);
+	return 2;
+}
+
 /* As loading the module on first use does: the engine is brought up where there is none. */
 static int engine_open(struct bpvs_instance **ret)
 {
@@ -42,9 +50,7 @@ static int engine_open(struct bpvs_instance **ret)
 
 	if (!err)
 		return 0;
-	if (err == -EPERM || err == -EACCES)
-		why = "Permission denied (you must be root)";
-	else if (!why || !*why)
+	if (!why || !*why)
 		why = strerror(-err);
 	fprintf(stderr, "Can't initialize ipvs: %s\n", why);
 	return 2;
@@ -57,12 +63,16 @@ int main(int argc, char **argv)
 	struct args a;
 	int status;
 
-	if (argc == 1)
-		args_parse(&a, 2, list, false);
-	else
-		args_parse(&a, argc, argv, false);
+	/* Before the words, and before --help, too. */
+	if (!bpvs_privileged())
+		return not_root();
+	status = args_parse(&a, argc == 1 ? 2 : argc, argc == 1 ? list : argv, false);
+	if (status) {
+		args_free(&a);
+		return status;
+	}
 	if (a.cmd == CMD_HELP || a.cmd == CMD_VERSION) {
-		(a.cmd == CMD_HELP ? usage_print : version_print)(argv[0]);
+		about_print(a.cmd, argv[0]);
 		args_free(&a);
 		return 0;
 	}

@@ -150,7 +150,7 @@ static void server_set(struct args *a, const char *text)
 
 static void netmask_set(struct args *a, const char *text)
 {
-	struct in_addr mask;
+	struct bpvs_addr mask;
 
 	if (a->svc.key.af == BPVS_V6) {
 		int prefix = atoi(text);
@@ -160,9 +160,10 @@ static void netmask_set(struct args *a, const char *text)
 		a->svc.netmask = (uint32_t)prefix;
 		return;
 	}
-	if (!inet_aton(text, &mask))
+	/* A host's name passes, too, as in the original. */
+	if (!host4_parse(text, &mask))
 		die(2, "illegal virtual server persistent mask specified");
-	a->svc.netmask = mask.s_addr;
+	a->svc.netmask = mask.w[3];
 }
 
 static void tunnel_set(struct args *a, const char *text)
@@ -177,13 +178,14 @@ static void tunnel_set(struct args *a, const char *text)
 		die(2, "illegal tunnel type specified");
 }
 
+/* A colon makes it IPv6, whatever it is. */
 static void mcast_group_check(const char *text)
 {
 	struct in6_addr v6;
 	struct in_addr v4;
 
-	if (inet_pton(AF_INET6, text, &v6) == 1) {
-		if (!IN6_IS_ADDR_MULTICAST(&v6))
+	if (strchr(text, ':')) {
+		if (inet_pton(AF_INET6, text, &v6) != 1 || !IN6_IS_ADDR_MULTICAST(&v6))
 			die(2, "invalid IPv6 mcast-group `%s'", text);
 	} else if (inet_pton(AF_INET, text, &v4) != 1 || !IN_MULTICAST(ntohl(v4.s_addr))) {
 		die(2, "invalid IPv4 mcast-group `%s'", text);
@@ -306,7 +308,8 @@ void args_free(struct args *a)
 		free(a->held[--a->num_held]);
 }
 
-static void words_parse(struct args *a, poptContext ctx)
+/* What popt does not know, or lacks, ends this line, but no --restore: false, having said it. */
+static bool words_parse(struct args *a, poptContext ctx)
 {
 	int word;
 
@@ -319,8 +322,10 @@ static void words_parse(struct args *a, poptContext ctx)
 		server_word(a, word, word_arg);
 		daemon_word(a, word, word_arg);
 	}
-	if (word < -1)
-		die(-1, "%s: %s", poptBadOption(ctx, POPT_BADOPTION_NOALIAS), poptStrerror(word));
+	if (word == -1)
+		return true;
+	fprintf(stderr, "%s: %s\n", poptBadOption(ctx, POPT_BADOPTION_NOALIAS), poptStrerror(word));
+	return false;
 }
 
 /* ---- the line ---- */
@@ -339,7 +344,7 @@ static void daemon_set(struct args *a, const char *text)
 }
 
 /* The first word names the command; help and version need no more. */
-static void command_parse(struct args *a, poptContext ctx, const char *program, bool restoring)
+static void command_parse(struct args *a, poptContext ctx, const char *program)
 {
 	int word;
 
@@ -348,8 +353,6 @@ static void command_parse(struct args *a, poptContext ctx, const char *program, 
 	if (word <= WORD_BEFORE_COMMANDS || word >= WORD_LAST_COMMAND)
 		try_help(program);
 	a->cmd = (enum command)(word - WORD_FIRST_COMMAND);
-	if (a->cmd == CMD_RESTORE && restoring)
-		try_help(program);
 	word_hold(a);
 	if (a->cmd == CMD_STARTDAEMON || a->cmd == CMD_STOPDAEMON)
 		daemon_set(a, word_arg);
@@ -357,15 +360,16 @@ static void command_parse(struct args *a, poptContext ctx, const char *program, 
 
 static void timeouts_parse(struct args *a, poptContext ctx)
 {
+	const char *texts[3];
 	uint32_t seconds[3];
 
 	for (int i = 0; i < 3; i++) {
-		const char *text = poptGetArg(ctx);
-
-		if (!text)
+		texts[i] = poptGetArg(ctx);
+		if (!texts[i])
 			die(2, "--set option requires 3 timeout values");
-		seconds[i] = seconds_or_die(text, 0);
 	}
+	for (int i = 0; i < 3; i++)
+		seconds[i] = seconds_or_die(texts[i], 0);
 	a->timeouts = (struct bpvs_timeouts){ seconds[0], seconds[1], seconds[2] };
 }
 
@@ -411,22 +415,11 @@ static void args_check(struct args *a)
 		server_check(a);
 }
 
-void args_parse(struct args *a, int argc, char **argv, bool restoring)
+/* What follows the options, and what they are together. */
+static void line_parse(struct args *a, poptContext ctx)
 {
-	poptContext ctx = poptGetContext("ipvsadm", argc, (const char **)argv, words, 0);
 	const char *extra;
 
-	*a = (struct args){
-		.cmd = CMD_NONE,
-		.svc = { .netmask = 0xffffffff },
-		.dest = { .weight = 1, .fwd = BPVS_FWD_DROUTE },
-		.sched = "",
-		.mcast_interface = "eth0",
-	};
-	command_parse(a, ctx, argv[0], restoring);
-	if (a->cmd == CMD_HELP || a->cmd == CMD_VERSION)
-		goto out;
-	words_parse(a, ctx);
 	if (!*a->sched)
 		a->sched = "wlc";
 	if (a->cmd == CMD_TIMEOUT)
@@ -437,6 +430,28 @@ void args_parse(struct args *a, int argc, char **argv, bool restoring)
 	if (a->sched_flags)
 		a->svc.sched_flags = sched_flags_parse(a->sched_flags, a->sched);
 	args_check(a);
-out:
+}
+
+int args_parse(struct args *a, int argc, char **argv, bool restoring)
+{
+	poptContext ctx = poptGetContext("ipvsadm", argc, (const char **)argv, words, 0);
+	bool whole = true;
+
+	*a = (struct args){
+		.cmd = CMD_NONE,
+		.svc = { .netmask = 0xffffffff },
+		.dest = { .weight = 1, .fwd = BPVS_FWD_DROUTE },
+		.sched = "",
+		.mcast_interface = "eth0",
+	};
+	command_parse(a, ctx, argv[0]);
+	if (a->cmd != CMD_HELP && a->cmd != CMD_VERSION) {
+		whole = words_parse(a, ctx);
+		if (whole)
+			line_parse(a, ctx);
+	}
+	if (whole && a->cmd == CMD_RESTORE && restoring)
+		try_help(argv[0]);
 	poptFreeContext(ctx);
+	return whole ? 0 : -1;
 }

@@ -23,11 +23,6 @@ enum tunnel {
 	TUNNEL_GRE,
 };
 
-/* Flags of a scheduler, as <linux/ip_vs.h> numbers IP_VS_SVC_F_SCHED1 and on. */
-#define SCHED_FLAG_1 BPVS_SCHED_FALLBACK
-#define SCHED_FLAG_2 BPVS_SCHED_PORT
-#define SCHED_FLAG_3 0x20
-
 struct args {
 	enum command cmd;
 	uint64_t options;	  /* bit o: enum option o was given */
@@ -56,10 +51,11 @@ static inline bool args_have(const struct args *a, enum option o)
 }
 
 /*
- * Understand a command line, or complain and exit as ipvsadm does. argv[0] is the name in messages.
- * `restoring`: it is a line of --restore's input. To be freed.
+ * Understand a command line, or complain: and exit, or return the exit status, as ipvsadm does. 0:
+ * understood. argv[0] is the name in messages. `restoring`: it is a line of --restore's input. To
+ * be freed either way.
  */
-void args_parse(struct args *a, int argc, char **argv, bool restoring);
+int args_parse(struct args *a, int argc, char **argv, bool restoring);
 void args_free(struct args *a);
 
 /* Complaint about an option that the command must or must not have, or NULL. Static. */
@@ -69,8 +65,8 @@ const char *options_conflict(uint64_t options);
 /* About the options of a tunnel. */
 const char *options_tunnel(enum tunnel tunnel, uint64_t options);
 
-void usage_print(const char *program);
-void version_print(const char *program);
+/* What --help or --version print. */
+void about_print(enum command cmd, const char *program);
 
 /* Decimal, the whole string, within the range. */
 bool number_parse(const char *text, long long min, long long max, long long *ret);

@@ -7,27 +7,14 @@
 #include <string.h>
 #include "options.h"
 
-/* The flags that have names; those of a scheduler go with that scheduler only. */
-static const struct {
-	const char *name, *sched;
-	uint32_t bit;
-} sched_flag_names[] = {
-	{ "sh-fallback", "sh", SCHED_FLAG_1 }, { "sh-port", "sh", SCHED_FLAG_2 },
-	{ "mh-fallback", "mh", SCHED_FLAG_1 }, { "mh-port", "mh", SCHED_FLAG_2 },
-	{ "flag-1", NULL, SCHED_FLAG_1 },      { "flag-2", NULL, SCHED_FLAG_2 },
-	{ "flag-3", NULL, SCHED_FLAG_3 },
-};
-
-#define NUM_SCHED_FLAGS (sizeof(sched_flag_names) / sizeof(sched_flag_names[0]))
-
 static uint32_t sched_flag_find(const char *name, const char *sched)
 {
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
-		if (strcmp(sched_flag_names[i].name, name))
+	for (const struct bpvs_sched_flag *f = bpvs_sched_flags; f->name; f++) {
+		if (strcmp(f->name, name))
 			continue;
-		if (sched_flag_names[i].sched && strcmp(sched_flag_names[i].sched, sched))
+		if (f->sched && strcmp(f->sched, sched))
 			die(2, "incompatible scheduler flag `%s'", name);
-		return sched_flag_names[i].bit;
+		return f->bit;
 	}
 	die(2, "invalid scheduler flag `%s'", name);
 }
@@ -47,8 +34,8 @@ uint32_t sched_flags_parse(const char *text, const char *sched)
 
 static bool sched_has_names(const char *sched)
 {
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++)
-		if (sched_flag_names[i].sched && !strcmp(sched_flag_names[i].sched, sched))
+	for (const struct bpvs_sched_flag *f = bpvs_sched_flags; f->name; f++)
+		if (f->sched && !strcmp(f->sched, sched))
 			return true;
 	return false;
 }
@@ -66,13 +53,11 @@ const char *sched_flags_text(uint32_t flags, const char *sched)
 	if (!flags)
 		return NULL;
 	text[0] = '\0';
-	for (size_t i = 0; i < NUM_SCHED_FLAGS; i++) {
-		const char *of = sched_flag_names[i].sched;
-
-		if (!(flags & sched_flag_names[i].bit) || (own ? !of || strcmp(of, sched) : !!of))
+	for (const struct bpvs_sched_flag *f = bpvs_sched_flags; f->name; f++) {
+		if (!(flags & f->bit) || (own ? !f->sched || strcmp(f->sched, sched) : !!f->sched))
 			continue;
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
-					sched_flag_names[i].name);
+					f->name);
 	}
 	return text;
 }

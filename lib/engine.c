@@ -417,7 +417,7 @@ int bpvs_up(const struct bpvs_up_opts *o)
 	libbpf_set_print(keep_words);
 	if (err)
 		return err;
-	if (geteuid())
+	if (!bpvs_privileged())
 		return bpvs_fail(-EPERM, "permission denied (you must be root)");
 	if (o->conns > MOST_CONNS)
 		return bpvs_fail(-EINVAL, "at most %u connections", MOST_CONNS);
@@ -458,7 +458,7 @@ int bpvs_down(void)
 	int lock, err;
 
 	libbpf_set_print(keep_words);
-	if (geteuid())
+	if (!bpvs_privileged())
 		return bpvs_fail(-EPERM, "permission denied (you must be root)");
 	err = bpvs_lock_take(&lock);
 	if (err)
@@ -512,6 +512,11 @@ static void marks_renew(struct bpvs_instance *in)
 	bpvs_tables_leave(in);
 }
 
+bool bpvs_privileged(void)
+{
+	return geteuid() == 0;
+}
+
 int bpvs_open(struct bpvs_instance **ret)
 {
 	struct bpvs_instance *in;
@@ -519,7 +524,7 @@ int bpvs_open(struct bpvs_instance **ret)
 	int err;
 
 	libbpf_set_print(keep_words);
-	if (geteuid())
+	if (!bpvs_privileged())
 		return bpvs_fail(-EPERM, "permission denied (you must be root)");
 	err = find_ready(&a);
 	if (err == -ENOENT)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Names of schedulers and forwarding methods. */
+/* Names of schedulers, their flags, forwarding methods and persistence engines. */
 #include <errno.h>
 #include <string.h>
 #include "bpvs.h"
@@ -36,6 +36,23 @@ const char *bpvs_fwd_name(unsigned int fwd)
 	};
 
 	return fwd < sizeof(names) / sizeof(names[0]) ? names[fwd] : NULL;
+}
+
+const struct bpvs_sched_flag bpvs_sched_flags[] = {
+	{ "sh-fallback", "sh", BPVS_SCHED_FALLBACK }, { "sh-port", "sh", BPVS_SCHED_PORT },
+	{ "mh-fallback", "mh", BPVS_SCHED_FALLBACK }, { "mh-port", "mh", BPVS_SCHED_PORT },
+	{ "flag-1", NULL, BPVS_SCHED_FALLBACK },      { "flag-2", NULL, BPVS_SCHED_PORT },
+	{ "flag-3", NULL, BPVS_SCHED_FLAG_3 },	      { NULL, NULL, 0 },
+};
+
+const char *bpvs_sched_flag_name(unsigned int sched, __u32 bit)
+{
+	const char *name = bpvs_sched_name(sched);
+
+	for (const struct bpvs_sched_flag *f = bpvs_sched_flags; f->name; f++)
+		if (f->bit == bit && (!f->sched || (name && !strcmp(f->sched, name))))
+			return f->name;
+	return "";
 }
 
 static const char *const pe_names[] = { [BPVS_PE_NONE] = "", [BPVS_PE_SIP] = "sip" };

@@ -73,8 +73,8 @@ int bpvs_route_type(const struct bpvs_addr *addr, __u8 af)
 {
 	int type;
 
-	/* These two need no table, and a table has no say over them. */
-	if (af == BPVS_V4 && (addr->b[12] == 0 || addr->w[3] == 0xffffffff))
+	/* These need no table, and a table has no say over them. The rest of 0/8 is unicast. */
+	if (af == BPVS_V4 && (addr->w[3] == 0 || addr->w[3] == 0xffffffff))
 		return RTN_BROADCAST;
 	if (af == BPVS_V4 && (addr->b[12] & 0xf0) == 0xe0)
 		return RTN_MULTICAST;

@@ -26,7 +26,7 @@ static void row_print(const char *const *fields)
 static void ipvsadm_print(void)
 {
 	puts("[ipvsadm-help]");
-	usage_print("ipvsadm");
+	about_print(CMD_HELP, "ipvsadm");
 	puts("[commands]");
 #define COMMAND(id, name, long_, short_, arg, help) ROW(#id, long_, SHORT(short_), #arg, help);
 #include "options.def"

@@ -30,10 +30,7 @@ enum bpvs_sched_id {
 };
 
 /* Persistence engines: by what else than the client a template is found. */
-enum bpvs_pe {
-	BPVS_PE_NONE,
-	BPVS_PE_SIP,
-};
+enum bpvs_pe { BPVS_PE_NONE, BPVS_PE_SIP, BPVS_PES };
 
 #define BPVS_SVC_IN_USE	    0x1
 #define BPVS_SVC_PERSISTENT 0x2 /* as IP_VS_SVC_F_* mean them, numbers are our own */
@@ -42,6 +39,7 @@ enum bpvs_pe {
 /* Bits of sched_flags, numbered as IP_VS_SVC_F_SCHED1 and on; sh and mh mean these by them: */
 #define BPVS_SCHED_FALLBACK 0x08 /* an unusable destination's clients go to others */
 #define BPVS_SCHED_PORT	    0x10 /* the source port is hashed too */
+#define BPVS_SCHED_FLAG_3   0x20 /* nothing to any of them */
 
 /*
  * A service: slot `id` of bpvs_svcs; id 0 is never used. Written by the tools under the instance's

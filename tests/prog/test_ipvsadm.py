@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The installed ipvsadm over a live engine: the original's recorded invocations, case by case."""
 
+import json
 import os
 import subprocess
 import time
 
+import jsonschema
 import pytest
-from common import BUILD
+from common import BUILD, ROOT
 from golden import cases
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 NETNS = f"ctl-ipvsadm-{os.getpid()}"
+SCHEMA = json.loads((ROOT / "docs" / "ipvsadm.schema.json").read_text())
 IPVSADM = BUILD / "ipvsadm" / "ipvsadm"
 
 
@@ -84,7 +89,8 @@ REFUSED = "Invalid operation.  Possibly wrong module version, address not unicas
         ("10.9.9.254", True),  # our own: delivered here
         ("127.0.0.1", True),
         ("10.9.9.255", False),  # broadcast on d0
-        ("0.1.2.3", False),
+        ("0.0.0.0", False),
+        ("0.1.2.3", True),
         ("240.0.0.1", True),
         ("192.0.2.1", True),  # no route there
         ("[::1]", True),
@@ -120,3 +126,46 @@ def test_large_restore(clean):
     assert clean(["-S", "-n"], "").out == rules
     assert clean(["-C"], "").rc == 0
     assert took < 15, f"{took:.1f} s"
+
+
+def datagrams(count):
+    """UDP from that many clients to the service, put on d1: they come in by d0."""
+    frames = [
+        Ether(dst="02:00:00:00:99:fe", src="02:00:00:00:99:01")
+        / IP(src=f"10.9.9.{n + 1}", dst="10.9.9.254")
+        / UDP(sport=4000 + n, dport=53)
+        / b"x"
+        for n in range(count)
+    ]
+    script = (
+        "import socket, sys; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW);"
+        " s.bind(('d1', 0)); [s.send(bytes.fromhex(w)) for w in sys.argv[1:]]"
+    )
+    command = ["nsenter", f"--net=/run/netns/{NETNS}", "/usr/bin/python3", "-c", script]
+    subprocess.run([*command, *(bytes(f).hex() for f in frames)], check=True, timeout=20)
+
+
+def test_json_of_connections(clean):
+    ip("-n", NETNS, "link", "set", "d0", "address", "02:00:00:00:99:fe")
+    clean(["-A", "-u", "10.9.9.254:53", "-s", "rr", "-p", "300", "-M", "255.255.255.254"], "")
+    clean(["-a", "-u", "10.9.9.254:53", "-r", "10.9.9.200:5300", "-m", "-x", "7"], "")
+    datagrams(4)
+    listed = lambda *words: json.loads(clean(["-L", "--json", *words], "").out)
+    conns = listed("-c")
+    jsonschema.validate(conns, SCHEMA, jsonschema.Draft7Validator)
+    real = [c for c in conns["connections"] if not c["template"]]
+    assert sorted(c["client"]["port"] for c in real) == [4000, 4001, 4002, 4003]
+    assert all(c["state"] == "UDP" and 0 < c["expires_ms"] <= 300_000 for c in real)
+    assert all(c["destination"] == {"address": "10.9.9.200", "port": 5300} for c in real)
+    templates = [c["client"]["address"] for c in conns["connections"] if c["template"]]
+    assert sorted(templates) == ["10.9.9.0", "10.9.9.2", "10.9.9.4"]
+    # As many as are listed as text.
+    assert len(clean(["-Lnc"], "").out.splitlines()) == 2 + len(conns["connections"]) == 2 + 4 + 3
+    document = listed()
+    jsonschema.validate(document, SCHEMA, jsonschema.Draft7Validator)
+    (service,) = document["services"]
+    (server,) = service["destinations"]
+    assert service["statistics"]["connections"] == server["statistics"]["connections"] == 4
+    assert document["total"]["statistics"]["packets_in"] == 4
+    assert (server["inactive_connections"], server["persistent_connections"]) == (4, 3)
+    assert server["upper_threshold"] == 7

@@ -101,13 +101,15 @@ static void test_sched_flags(void **state)
 {
 	(void)state;
 	assert_int_equal(sched_flags_parse("sh-port,sh-fallback", "sh"),
-			 SCHED_FLAG_1 | SCHED_FLAG_2);
-	assert_int_equal(sched_flags_parse(",flag-3,", "rr"), SCHED_FLAG_3);
-	assert_string_equal(sched_flags_text(SCHED_FLAG_1 | SCHED_FLAG_2, "mh"),
+			 BPVS_SCHED_FALLBACK | BPVS_SCHED_PORT);
+	assert_int_equal(sched_flags_parse(",flag-3,", "rr"), BPVS_SCHED_FLAG_3);
+	assert_string_equal(sched_flags_text(BPVS_SCHED_FALLBACK | BPVS_SCHED_PORT, "mh"),
 			    "mh-fallback,mh-port");
-	assert_string_equal(sched_flags_text(SCHED_FLAG_2 | SCHED_FLAG_3, "rr"), "flag-2,flag-3");
-	assert_string_equal(sched_flags_text(SCHED_FLAG_1 | SCHED_FLAG_3, "sh"), "sh-fallback");
-	assert_string_equal(sched_flags_text(SCHED_FLAG_3, "mh"), "");
+	assert_string_equal(sched_flags_text(BPVS_SCHED_PORT | BPVS_SCHED_FLAG_3, "rr"),
+			    "flag-2,flag-3");
+	assert_string_equal(sched_flags_text(BPVS_SCHED_FALLBACK | BPVS_SCHED_FLAG_3, "sh"),
+			    "sh-fallback");
+	assert_string_equal(sched_flags_text(BPVS_SCHED_FLAG_3, "mh"), "");
 	assert_null(sched_flags_text(0, "rr"));
 }
 
@@ -122,7 +124,7 @@ static void parse(struct args *a, const char *line)
 	copy[sizeof(copy) - 1] = '\0';
 	for (char *w = strtok_r(copy, " ", &save); w && argc < 31; w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
-	args_parse(a, argc, argv, false);
+	assert_int_equal(args_parse(a, argc, argv, false), 0);
 }
 
 static void test_lines(void **state)
