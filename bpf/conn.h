@@ -61,6 +61,7 @@ struct icmp_answer {
 	__u8 type;
 	__u8 code;
 	__u16 mtu;
+	__be16 rest; /* the two bytes before it: of one that is passed on */
 };
 
 /* What was read of a datagram for a persistence engine; `text` is a struct bpvs_call's. */

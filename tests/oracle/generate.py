@@ -191,7 +191,7 @@ LISTED = {
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "reuse-uncounted": [r" (-x|--u-threshold) ", r"(?m)^(close|rst|srst|sctp \S+ \S+ ABORT)"],
-    "tunnel-errors": [TUNNEL, r"icmp-error-by"],
+    "tunnel-pmtu-told": [TUNNEL, r"icmp-error-by .* mtu "],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
 }
 
