@@ -128,7 +128,7 @@ static __always_inline int icmp_relay(pkt_t *pkt, struct conn_scratch *x, struct
 {
 	struct icmp_header *icmp = pkt_at(pkt, x->flow.l4, sizeof(*icmp));
 	struct iphdr *ip = pkt_at(pkt, i->client.l3, sizeof(*ip));
-	__u32 l3 = i->client.l3 & 0xff, quote = x->flow.len - (l3 - x->flow.l3);
+	__u32 l3 = i->client.l3 & 0x3ff, quote = x->flow.len - (l3 - x->flow.l3);
 	__s64 sum;
 
 	if (!icmp || !ip)
@@ -161,30 +161,72 @@ static __always_inline int icmp_relay(pkt_t *pkt, struct conn_scratch *x, struct
 }
 
 /*
+ * Where the packet in i->in begins, if that is a tunnel's: its offset, or 0; and of what kind.
+ * Like the kernel, of what a header may have we know what we send.
+ */
+static __always_inline __u16 tunnel_in(pkt_t *pkt, const struct bpvs_flow *in, __u8 *ret_tunnel,
+				       __be16 *ret_port, __u8 *ret_af)
+{
+	struct gre_header *gre = pkt_at(pkt, in->l4, GRE_LEN);
+	struct gue_packet *gue = pkt_at(pkt, in->l4, sizeof(*gue));
+
+	*ret_port = 0;
+	*ret_af = BPVS_V4;
+	*ret_tunnel = BPVS_TUNNEL_IPIP;
+	switch (in->proto) {
+	case IPPROTO_IPV6:
+		*ret_af = BPVS_V6;
+		return in->l4;
+	case IPPROTO_IPIP:
+		return in->l4;
+	case IPPROTO_UDP:
+		*ret_tunnel = BPVS_TUNNEL_GUE;
+		if (!gue || gue->gue.version_control_len > 0x1f ||
+		    (gue->gue.proto != IPPROTO_IPIP && gue->gue.proto != IPPROTO_IPV6))
+			return 0;
+		if (gue->gue.proto == IPPROTO_IPV6)
+			*ret_af = BPVS_V6;
+		*ret_port = gue->udp.dest;
+		return in->l4 + GUE_LEN + gue->gue.version_control_len * 4;
+	case IPPROTO_GRE:
+		*ret_tunnel = BPVS_TUNNEL_GRE;
+		if (!gre || (gre->flags & ~bpf_htons(GRE_CSUM)) ||
+		    (gre->proto != bpf_htons(ETH_P_IP) && gre->proto != bpf_htons(ETH_P_IPV6)))
+			return 0;
+		if (gre->proto == bpf_htons(ETH_P_IPV6))
+			*ret_af = BPVS_V6;
+		return in->l4 + (gre->flags ? GRE_CSUM_LEN : GRE_LEN);
+	}
+	return 0;
+}
+
+/*
  * About a packet (i->in) that we sent to a tunnel's end, from there or from a router on the way. A
  * path's MTU is learnt (see room_in()). IPVS looks into tunnels of IPv4 in IPv4 only, so only their
- * clients are told.
+ * clients are told. GO_ON when it is of no tunnel of ours.
  */
 static __always_inline int icmp_tunnel(pkt_t *pkt, struct conn_scratch *x, struct icmp_scratch *i,
 				       __u32 now)
 {
 	__u32 mtu = icmp_mtu(pkt, &x->flow);
-	enum bpvs_verdict v;
 	struct bpvs_dest *d;
+	__u8 tunnel, af;
+	__be16 port;
+	__u16 l3;
 
-	v = icmp_inner_ip(pkt, i->in.proto == IPPROTO_IPIP ? BPVS_V4 : BPVS_V6, i->in.l4,
-			  &i->client);
-	if (v == BPVS_GO_ON)
-		v = icmp_inner_ports(pkt, &i->client);
-	if (v != BPVS_GO_ON)
-		return v;
+	l3 = tunnel_in(pkt, &i->in, &tunnel, &port, &af);
+	if (!l3 || icmp_inner_ip(pkt, af, l3, &i->client) != BPVS_GO_ON ||
+	    icmp_inner_ports(pkt, &i->client) != BPVS_GO_ON)
+		return BPVS_GO_ON;
 	key_request(&x->n.key, &i->client, now);
 	if (!bpvs_conn_find(&x->n.key, &x->hit) ||
 	    (x->hit.flags & BPVS_CONN_FWD) != BPVS_FWD_TUNNEL)
-		return BPVS_ICMP_OTHER;
+		return BPVS_GO_ON;
 	d = dest_get(x->hit.dest);
-	if (!d || !addr_eq(&d->addr, &i->in.daddr) || !addr_eq(&d->tun_src, &i->in.saddr))
-		return BPVS_ICMP_OTHER;
+	if (!d || !addr_eq(&d->addr, &i->in.daddr) || !addr_eq(&d->tun_src, &i->in.saddr) ||
+	    (d->tunnel & BPVS_TUNNEL_TYPE) != tunnel ||
+	    (tunnel == BPVS_TUNNEL_GUE && d->tun_port != port))
+		return BPVS_GO_ON;
 	if (mtu)
 		pmtu_learn(d, mtu, now);
 	if (x->flow.af == BPVS_V4 && i->client.af == BPVS_V4 && !backup_only() &&
@@ -288,7 +330,7 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 	if (fwd == BPVS_FWD_MASQ)
 		v = icmp_nat(pkt->ctx, f, in, hit, false);
 	else if (fwd == BPVS_FWD_TUNNEL)
-		v = tun_wrap(pkt, f, d);
+		v = tun_wrap(pkt, f, d, hit->dest);
 	else
 		ttl_down(pkt);
 	if (v != BPVS_GO_ON)
@@ -335,6 +377,7 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	struct icmp_scratch *i;
 	enum bpvs_verdict v;
 	__u32 zero = 0;
+	int later;
 
 	x->act = 0;
 	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
@@ -347,8 +390,9 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	v = icmp_inner_ip(pkt, f->af, f->l4 + sizeof(struct icmp_header), in);
 	if (v != BPVS_GO_ON)
 		return v;
-	if (in->proto == IPPROTO_IPIP || in->proto == IPPROTO_IPV6)
-		return icmp_tunnel(pkt, x, i, now);
+	later = icmp_tunnel(pkt, x, i, now);
+	if (later != BPVS_GO_ON)
+		return later;
 	v = icmp_inner_ports(pkt, in);
 	if (v != BPVS_GO_ON)
 		return v;

@@ -18,9 +18,9 @@ enum option {
 };
 
 enum tunnel {
-	TUNNEL_IPIP,
-	TUNNEL_GUE,
-	TUNNEL_GRE,
+	TUNNEL_IPIP = BPVS_TUNNEL_IPIP,
+	TUNNEL_GUE = BPVS_TUNNEL_GUE,
+	TUNNEL_GRE = BPVS_TUNNEL_GRE,
 };
 
 /* Flags of a scheduler, as <linux/ip_vs.h> numbers IP_VS_SVC_F_SCHED1 and on. */

@@ -47,6 +47,24 @@ static void service_save(const struct bpvs_svc_info *svc, const char *name)
 	putchar('\n');
 }
 
+static void tunnel_save(const struct bpvs_dest_info *d)
+{
+	const char *flags = d->tunnel & BPVS_TUNNEL_REMCSUM ? "--tun-remcsum"
+			    : d->tunnel & BPVS_TUNNEL_CSUM  ? "--tun-csum"
+							    : "--tun-nocsum";
+
+	switch (d->tunnel & BPVS_TUNNEL_TYPE) {
+	case BPVS_TUNNEL_GUE:
+		printf(" --tun-type gue --tun-port %u %s", ntohs(d->tun_port), flags);
+		break;
+	case BPVS_TUNNEL_GRE:
+		printf(" --tun-type gre %s", flags);
+		break;
+	default:
+		printf(" --tun-type ipip");
+	}
+}
+
 static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *service, bool numeric)
 {
 	static const char *const words[] = {
@@ -56,9 +74,11 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 		[BPVS_FWD_DROUTE] = " -g",
 	};
 
-	printf("-a %s -r %s%s -w %d%s\n", service,
-	       endpoint_text(&d->addr, d->port, d->af, proto, numeric), words[d->fwd], d->weight,
-	       d->fwd == BPVS_FWD_TUNNEL ? " --tun-type ipip" : "");
+	printf("-a %s -r %s%s -w %d", service,
+	       endpoint_text(&d->addr, d->port, d->af, proto, numeric), words[d->fwd], d->weight);
+	if (d->fwd == BPVS_FWD_TUNNEL)
+		tunnel_save(d);
+	putchar('\n');
 }
 
 int cmd_save(struct bpvs_instance *in, const struct args *a)

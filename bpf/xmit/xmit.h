@@ -25,11 +25,11 @@ static __always_inline __u32 pmtu_get(const struct bpvs_dest *d, __u32 now)
 /* What is left in a tunnel, of whose link the MTU is given; 0 = not known. */
 static __always_inline __u32 tun_room(const struct bpvs_dest *d, __u32 mtu, __u32 now)
 {
-	__u32 pmtu = pmtu_get(d, now);
+	__u32 pmtu = pmtu_get(d, now), over = tun_overhead(d, READ_ONCE(d->tunnel));
 
 	if (pmtu && (!mtu || pmtu < mtu))
 		mtu = pmtu;
-	return mtu > tun_overhead(d) ? mtu - tun_overhead(d) : 0;
+	return mtu > over ? mtu - over : 0;
 }
 
 /* What is left of the path's MTU for the client's packet; 0 = not known. */
@@ -75,7 +75,7 @@ static __always_inline int emit(pkt_t *pkt, struct bpvs_flow *f, const struct co
 	}
 	if (!PKT_COMPLETE)
 		return BPVS_BUG_MAP;
-	v = tun_wrap(pkt, f, d);
+	v = tun_wrap(pkt, f, d, hit->dest);
 	if (v != BPVS_GO_ON)
 		return v;
 	return sent(pkt_send(pkt, f, hop, d->af == BPVS_V6), BPVS_TUN);
@@ -112,7 +112,7 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 	 * end of its own: 6.1's verifier would otherwise see the old pointers used behind it.
 	 */
 	if (!PKT_COMPLETE && tunnel) {
-		v = tun_wrap(pkt, f, d);
+		v = tun_wrap(pkt, f, d, hit->dest);
 		if (v != BPVS_GO_ON)
 			return v;
 		account(d, hit->dest, f->len, false);
