@@ -84,6 +84,7 @@ static __always_inline int icmp_open(pkt_t *pkt, const struct bpvs_flow *f)
 {
 	pkt->af = f->af;
 	pkt->net = pkt->data + (f->l3 & 0xff);
+	pkt->trans = pkt->net; /* of no use, but a pointer */
 	/* An IPv4 error with what it quotes is longer than an IPv6 header too. */
 	return pkt->net + sizeof(struct ipv6hdr) > pkt->end ? -1 : 0;
 }

@@ -7,6 +7,7 @@ like): uploads, sizes and errors. rs1 wants no checksums of GRE, rs2 does.
 import pytest
 from test_icmp import told_mtu, upload
 
+import netns
 from world import AF, FLAG, VIP, at
 
 GUE_PORT = 6080
@@ -27,6 +28,7 @@ pairs = pytest.mark.parametrize("family, outer", [(4, 4), (4, 6), (6, 4), (6, 6)
 @pytest.fixture(scope="module")
 def ends(world):
     """The real servers' ends of the tunnels: the kernel's own."""
+    netns.run("modprobe", "-a", "fou", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre")
     for name in ("rs1", "rs2"):
         host = getattr(world, name)
         host.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0",
