@@ -55,6 +55,12 @@ static __always_inline int run_bypass(ctx_t *ctx)
 	return BPVS_UP_BYPASS;
 }
 
+static __always_inline int run_emit(ctx_t *ctx, int v)
+{
+	(void)ctx;
+	return v;
+}
+
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
 {
 	(void)ctx, (void)x, (void)later;

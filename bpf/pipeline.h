@@ -363,7 +363,7 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 	}
 	if ((v & 0xffff) == LATER_BYPASS)
 		v = run_bypass(ctx);
-	return (v & 0xffff) >= BPVS_COUNTERS ? run_special(ctx, x, v & 0xffff) : v;
+	return is_later(v) ? run_special(ctx, x, v & 0xffff) : v;
 }
 
 /* `marked`: LOOK_MARK or 0. Returns what walk() does, but for enum later. */
@@ -391,9 +391,9 @@ static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
 	if (likely(!look))
 		return BPVS_NOT_OURS;
 	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST | look) : HOOK(walk4)(ctx, PASS_FIRST | look);
-	if (unlikely((v & 0xffff) >= BPVS_COUNTERS))
+	if (unlikely(is_later(v)))
 		v = run_later(ctx, v6, v & 0xffff);
-	return v;
+	return run_emit(ctx, v);
 }
 
 static __always_inline int run(ctx_t *ctx)

@@ -76,10 +76,30 @@ static void dest_default(const struct listing *l, const char *name, const struct
 	       d->active, d->inactive);
 }
 
+static const char *tunnel_text(const struct bpvs_dest_info *d)
+{
+	const char *flags = d->tunnel & BPVS_TUNNEL_REMCSUM ? "r+c"
+			    : d->tunnel & BPVS_TUNNEL_CSUM  ? "+c"
+							    : "-c";
+	static char text[32];
+
+	if (d->fwd != BPVS_FWD_TUNNEL)
+		return "n/a";
+	switch (d->tunnel & BPVS_TUNNEL_TYPE) {
+	case BPVS_TUNNEL_GUE:
+		snprintf(text, sizeof(text), "gue:%u:%s", ntohs(d->tun_port), flags);
+		return text;
+	case BPVS_TUNNEL_GRE:
+		snprintf(text, sizeof(text), "gre:%s", flags);
+		return text;
+	}
+	return "ipip";
+}
+
 static void dest_tunnel(const struct listing *l, const char *name, const struct bpvs_dest_info *d)
 {
 	printf("  -> %-*s %-7s %-13s %-6d %-10u %-10u\n", l->name, name, bpvs_fwd_name(d->fwd),
-	       d->fwd == BPVS_FWD_TUNNEL ? "ipip" : "n/a", d->weight, d->active, d->inactive);
+	       tunnel_text(d), d->weight, d->active, d->inactive);
 }
 
 static void dest_thresholds(const struct listing *l, const char *name,

@@ -114,6 +114,8 @@ struct bpvs_dest_info {
 	__s32 weight;
 	__u32 u_threshold;
 	__u32 l_threshold;
+	__u8 tunnel;			    /* BPVS_TUNNEL_* */
+	__be16 tun_port;		    /* GUE's */
 	__u32 active, inactive, persistent; /* only read */
 	__u32 id;			    /* only read */
 };

@@ -14,11 +14,6 @@ def not_built(line):
     """The feature that a command line needs and that is not built yet, or None."""
     words = shlex.split(line)
     words = words[1:] if words and words[0] == "ipvsadm" else words
-    after = {w: words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words)}
-    command = words[0][:2] if words else ""
-    if command in ("-A", "-E", "-a", "-e"):
-        if after.get("--tun-type") in ("gue", "gre"):
-            return after["--tun-type"].upper() + " tunnels"
     if words and words[0] == "--start-daemon":
         return "connection synchronisation"
     return None
