@@ -31,7 +31,7 @@ def make_root(packages, tmp_path):
     made = []
 
     def make(**kwargs):
-        made.append(Root(make_rootfs(), str(tmp_path), packages, **kwargs))
+        made.append(Root(make_rootfs(packages), str(tmp_path), packages, **kwargs))
         return made[-1]
 
     yield make

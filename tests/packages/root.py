@@ -51,10 +51,19 @@ done
 """
 
 
-def make_rootfs():
-    """The directory that they are views of; takes a minute or two the first time."""
-    done = subprocess.run([HERE / "rootfs"], stdout=subprocess.PIPE, text=True, timeout=1800,
+def depends(package):
+    """The names in a package's Depends."""
+    done = subprocess.run(["dpkg-deb", "-f", package, "Depends"], stdout=subprocess.PIPE, text=True,
                           check=True)
+    return {entry.split()[0] for entry in done.stdout.split(",") if entry.strip()}
+
+
+def make_rootfs(packages):
+    """The directory that they are views of; takes a minute or two the first time."""
+    wanted = {"ipvsadm"}.union(*map(depends, packages.glob("bpvs*_*.deb")))
+    ours = {"bpvs", "bpvs-ipvsadm"}
+    done = subprocess.run([HERE / "rootfs", *sorted(wanted - ours)], stdout=subprocess.PIPE,
+                          text=True, timeout=1800, check=True)
     return done.stdout.strip()
 
 

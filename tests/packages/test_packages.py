@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The packages, installed into a Debian 12: contents, labs, units, and what stays behind."""
 
+import pathlib
 import re
 import shutil
 import subprocess
 
 import pytest
 from common import ROOT
+from root import depends
 
 NAMES = ("bpvs", "bpvs-ipvsadm")
 
@@ -29,6 +31,10 @@ def test_the_tree_stays_clean(packages):
     made = re.compile(r"debian/(bpvs/|tmp|\.debhelper|files)")
     left = [line for line in done.stdout.splitlines() if made.search(line)]
     assert not left
+
+
+def deb_files(root):
+    return [root.packages / pathlib.Path(f).name for f in ours(root)]
 
 
 def ours(root):
@@ -77,6 +83,7 @@ def test_in_the_place_of_ipvsadm(make_root):
     wanted = [f for f in root.sh("dpkg -L ipvsadm").stdout.split("\n")
               if re.match("/(sbin|etc)/.*|.*/man8/.", f)]
     assert "/sbin/ipvsadm-save" in wanted and "/etc/init.d/ipvsadm" in wanted
+    root.install(*set().union(*(depends(deb) for deb in deb_files(root))) - set(NAMES))
     # dpkg by itself, as it then takes theirs away only when ours are there already
     root.run("dpkg", "-i", *ours(root))
     assert root.status("ipvsadm") == "config-files"
