@@ -3,7 +3,8 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-vm hammer bench bench-vm oracle oracle-long corpus install format lint \
+.PHONY: all deps demo check check-shim check-vm hammer bench bench-vm oracle oracle-long \
+	corpus install format lint \
 	clean
 
 all: $(BUILD)/build.ninja
@@ -28,6 +29,10 @@ hammer: all
 
 check-vm: all
 	@BPVS_VM=full tests/run tests/vm/test_vm_netns.py
+
+# Programs of kernel IPVS: every recorded case, and new messages beside the kernel's own answers.
+check-shim: all
+	@BPVS_SHIM=full tests/run tests/prog/test_shim.py tests/vm/test_vm_shim.py
 
 bench: all
 	@tests/bench/run

@@ -3,7 +3,7 @@
 #pragma once
 
 /* No usable destination for x->flow: port unreachable. */
-static int answer_no_dest(struct conn_scratch *x);
+static int answer_no_dest(struct conn_scratch *x, __u32 counts);
 
 /* `why` is TTL, TOO_BIG (mtu says to what) or FRAG_DROP; `from` is the answer's source. */
 static int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
@@ -30,6 +30,9 @@ static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 /* To the real server that is this host. */
 static int pkt_local(pkt_t *pkt, const struct bpvs_dest *d);
 
-/* emit(), from where the hook's verifier budget allows it. */
+/* emit(), or LATER_EMIT: from where the hook's verifier budget and the stack allow it. */
 static int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
 		    const struct bpvs_dest *d, const struct bpvs_hop *hop, bool reply);
+
+/* What a walk returned; LATER_EMIT is done. */
+static int run_emit(ctx_t *ctx, int v);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * ICMP errors of our own, and fragments. The answer quotes the packet that caused it and goes back
- * the way it came; its source is the virtual address that the packet concerned.
+ * the way it came; its source is the virtual address that the packet concerned. A tunnel's errors
+ * are passed on by it, too (icmp_tc.h).
  */
 #pragma once
 
@@ -115,23 +116,25 @@ static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
 	icmp->type = a->type;
 	icmp->code = a->code;
 	icmp->check = 0;
-	icmp->unused = 0;
+	icmp->unused = a->rest;
 	icmp->mtu = bpf_htons(a->mtu);
 	return 0;
 }
 
-/* Back the way it came; what came by bpvs0 has left that way behind, and is routed. */
+/*
+ * Back the way it came. What came by bpvs0 has left that way behind, and what is passed on came by
+ * another: these are routed.
+ */
 static __always_inline int answer_out(ctx_t *ctx)
 {
-	struct conn_scratch *x;
+	struct conn_scratch *x = conn_scratch();
 	struct hop_query q;
 	pkt_t pkt;
 
-	if (likely(ctx->ifindex != READ_ONCE(bpvs_cfg.mark_ifindex)))
-		return (int)bpf_redirect(ctx->ifindex, 0);
-	x = conn_scratch();
 	if (!x)
 		return -1;
+	if (likely(ctx->ifindex != READ_ONCE(bpvs_cfg.mark_ifindex) && x->why != BPVS_ICMP_OUT))
+		return (int)bpf_redirect(ctx->ifindex, 0);
 	q.to = &x->flow.saddr;
 	q.from = &x->answer.from;
 	q.v6 = x->flow.af == BPVS_V6;
@@ -204,7 +207,7 @@ static __always_inline int answer_send(ctx_t *ctx, struct conn_scratch *x)
 	return act << 16 | x->why;
 }
 
-static __always_inline int answer_no_dest(struct conn_scratch *x)
+static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 {
 	bool v4 = x->flow.af == BPVS_V4;
 
@@ -212,8 +215,9 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 	x->answer.type = v4 ? ICMP4_DEST_UNREACH : ICMPV6_DEST_UNREACH;
 	x->answer.code = v4 ? ICMP4_PORT_UNREACH : ICMPV6_PORT_UNREACH;
 	x->answer.mtu = 0;
+	x->answer.rest = 0;
 	x->why = BPVS_NO_DEST;
-	x->counts = 0;
+	x->counts = counts;
 	return LATER_ANSWER;
 }
 
@@ -241,7 +245,7 @@ static __noinline int answer_stray(struct conn_scratch *x)
 	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
 	if (!d)
 		return BPVS_NO_REPLY;
-	answer_no_dest(x);
+	answer_no_dest(x, 0);
 	x->answer.from = d->tun_src;
 	x->why = BPVS_STRAY;
 	return LATER_ANSWER;
@@ -272,6 +276,7 @@ static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_v
 	x->answer.from = *from;
 	x->answer.code = 0;
 	x->answer.mtu = 0;
+	x->answer.rest = 0;
 	if (why == BPVS_TTL) {
 		x->answer.type = v4 ? ICMP4_TIME_EXCEEDED : ICMPV6_TIME_EXCEED;
 	} else {

@@ -5,9 +5,9 @@
 #include "conn.h"
 #include "parse.h"
 
-static __always_inline int answer_no_dest(struct conn_scratch *x)
+static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 {
-	(void)x;
+	(void)x, (void)counts;
 	return BPVS_UP_ANSWER;
 }
 
@@ -53,6 +53,12 @@ static __always_inline int run_bypass(ctx_t *ctx)
 {
 	(void)ctx;
 	return BPVS_UP_BYPASS;
+}
+
+static __always_inline int run_emit(ctx_t *ctx, int v)
+{
+	(void)ctx;
+	return v;
 }
 
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)

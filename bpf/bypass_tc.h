@@ -35,7 +35,7 @@ __noinline int HOOK(bypass)(ctx_t *ctx)
 	/* An address of this host has none, nor has one that is nobody's alone. */
 	v = hop_outcome(x, hop_lookup(ctx, x));
 	if (v != BPVS_GO_ON)
-		return x->hit.idx == ~0U ? answer_no_dest(x) : (int)v;
+		return x->hit.idx == ~0U ? answer_no_dest(x, 0) : (int)v;
 	if (x->hit.idx == ~0U && !bpvs_bypass_make(x))
 		return BPVS_TABLE_FULL;
 	conn_touch(&x->hit, &x->flow, clock_now(), false);

@@ -61,6 +61,7 @@ struct icmp_answer {
 	__u8 type;
 	__u8 code;
 	__u16 mtu;
+	__be16 rest; /* the two bytes before it: of one that is passed on */
 };
 
 /* What was read of a datagram for a persistence engine; `text` is a struct bpvs_call's. */
@@ -100,6 +101,7 @@ struct conn_scratch {
 	/* What the flow's new connection takes the place of, once that is scheduled; 0 = nothing */
 	__u64 old_word;
 	__u32 old_idx;
+	__u32 old_counts; /* whose packet out an error about the flow counts as, as x->counts */
 };
 
 struct {
@@ -128,7 +130,16 @@ enum later {
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
 	LATER_STRAY,  /* x->flow is from a real server, but of no connection: answer_stray() */
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
+	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
+	LATER_EMIT,
+	LATER_EMIT_REPLY,
 };
+
+/* What a walk returned is one of them, but for the last two, which are no detour. */
+static __always_inline bool is_later(int v)
+{
+	return (v & 0xffff) >= BPVS_COUNTERS && (v & 0xffff) < LATER_EMIT;
+}
 
 enum conn_insert {
 	CONN_INSERTED,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * TC can end in many more ways than XDP, so rewriting and sending is a function of its own that the
- * verifier looks at once. It takes what it needs from the scratch memory.
+ * verifier looks at once. It takes what it needs from the scratch memory, and is called when the
+ * walk is over: in a tunnel's header there may be a sum of the whole packet, three calls deep.
  */
 #pragma once
 
@@ -54,10 +55,17 @@ static __always_inline int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struc
 {
 	struct conn_scratch *x = conn_scratch();
 
-	(void)f, (void)d;
+	(void)pkt, (void)f, (void)d;
 	if (!x)
 		return BPVS_BUG_MAP;
 	x->hit = *hit;
 	x->hop = *hop;
-	return HOOK(emit)(pkt->ctx, reply);
+	return reply ? LATER_EMIT_REPLY : LATER_EMIT;
+}
+
+static __always_inline int run_emit(ctx_t *ctx, int v)
+{
+	__u32 later = v & 0xffff;
+
+	return likely(later >= LATER_EMIT) ? HOOK(emit)(ctx, later == LATER_EMIT_REPLY) : v;
 }

@@ -6,6 +6,9 @@
  *   from the client's side, about a reply:    inner VIP -> client, goes to the real server
  *   from the real server's side, about a request (NAT): inner client -> RIP, goes to the client
  *
+ *   from a tunnel's end or a router on the way, about the outer packet: goes to the client, about
+ *    the request in it
+ *
  * For NAT the outer address, the inner address and the inner port change. The inner transport
  * checksum is left as it is, for IPVS leaves it, and often it is not quoted at all.
  */
@@ -26,6 +29,12 @@ struct {
 	__type(key, __u32);
 	__type(value, struct icmp_scratch);
 } bpvs_inner SEC(".maps");
+
+/* A director that only keeps another's connections sends nothing to servers (lib/filter.c). */
+static __always_inline bool backup_only(void)
+{
+	return READ_ONCE(bpvs_cfg.backup_runs) && READ_ONCE(bpvs_cfg.backup_only);
+}
 
 /* The network header at `l3` of the packet inside an error. */
 static __always_inline enum bpvs_verdict icmp_inner_ip(pkt_t *pkt, __u8 af, __u16 l3,
@@ -75,6 +84,7 @@ static __always_inline int icmp_open(pkt_t *pkt, const struct bpvs_flow *f)
 {
 	pkt->af = f->af;
 	pkt->net = pkt->data + (f->l3 & 0xff);
+	pkt->trans = pkt->net; /* of no use, but a pointer */
 	/* An IPv4 error with what it quotes is longer than an IPv6 header too. */
 	return pkt->net + sizeof(struct ipv6hdr) > pkt->end ? -1 : 0;
 }
@@ -98,35 +108,133 @@ static __always_inline __u32 icmp_mtu(pkt_t *pkt, const struct bpvs_flow *f)
 	return mtu < least ? least : mtu;
 }
 
+/* The path's MTU is kept in the destination; a larger one than is known says nothing. */
+static __always_inline void pmtu_learn(struct bpvs_dest *d, __u32 mtu, __u32 now)
+{
+	__u32 known = pmtu_get(d, now);
+
+	if (known && known < mtu)
+		return;
+	WRITE_ONCE(d->pmtu_at, now);
+	WRITE_ONCE(d->pmtu, (__u16)mtu);
+}
+
 /*
- * A router on the way to a tunnel's end finds the outer packet (i->in) too large. Its MTU is kept
- * in the destination, and the client's next packet is answered accordingly (see room_in()).
+ * Tell the client what became of its packet in the tunnel (i->client): the error is made anew about
+ * that packet, of which as much is quoted as the error has. One about its size is for a client that
+ * asked for it, and tells what the tunnel leaves.
+ */
+static __always_inline int icmp_relay(pkt_t *pkt, struct conn_scratch *x, struct icmp_scratch *i,
+				      const struct bpvs_dest *d, __u32 now)
+{
+	struct icmp_header *icmp = pkt_at(pkt, x->flow.l4, sizeof(*icmp));
+	struct iphdr *ip = pkt_at(pkt, i->client.l3, sizeof(*ip));
+	__u32 l3 = i->client.l3 & 0x3ff, quote = x->flow.len - (l3 - x->flow.l3);
+	__s64 sum;
+
+	if (!icmp || !ip)
+		return BPVS_ICMP_OTHER;
+	x->answer.type = icmp->type;
+	x->answer.code = icmp->code;
+	x->answer.rest = icmp->unused;
+	x->answer.mtu = bpf_ntohs(icmp->mtu);
+	if (icmp_mtu(pkt, &x->flow)) {
+		if (!(ip->frag_off & bpf_htons(IP_FRAG_DF)))
+			return BPVS_ICMP_PMTU;
+		x->answer.rest = 0;
+		x->answer.mtu = (__u16)tun_room(d, READ_ONCE(d->nh.mtu), now);
+	}
+	/* What is wrong stays so, for it gets a new sum. It is of this length, too, then. */
+	sum = bpvs_sum(pkt->ctx, x->flow.l4, x->flow.len - (x->flow.l4 - x->flow.l3), 0);
+	if (sum < 0 || csum_fold32((__u64)sum) != 0xffff || quote < i->client.l4 - l3 + 4U)
+		return BPVS_ICMP_OTHER;
+	if (bpf_skb_adjust_room(pkt->ctx, ETH_HLEN - (int)l3, BPF_ADJ_ROOM_MAC, 0))
+		return BPVS_WRITE;
+	account(d, x->hit.dest, quote, true);
+	x->flow = i->client;
+	x->flow.l3 = ETH_HLEN;
+	x->flow.len = quote;
+	x->flow.flags = 0;
+	x->answer.from = i->client.daddr;
+	x->counts = x->hit.dest;
+	x->why = BPVS_ICMP_OUT;
+	return LATER_ANSWER;
+}
+
+/*
+ * Where the packet in i->in begins, if that is a tunnel's: its offset, or 0; and of what kind.
+ * Like the kernel, of what a header may have we know what we send.
+ */
+static __always_inline __u16 tunnel_in(pkt_t *pkt, const struct bpvs_flow *in, __u8 *ret_tunnel,
+				       __be16 *ret_port, __u8 *ret_af)
+{
+	struct gre_header *gre = pkt_at(pkt, in->l4, GRE_LEN);
+	struct gue_packet *gue = pkt_at(pkt, in->l4, sizeof(*gue));
+
+	*ret_port = 0;
+	*ret_af = BPVS_V4;
+	*ret_tunnel = BPVS_TUNNEL_IPIP;
+	switch (in->proto) {
+	case IPPROTO_IPV6:
+		*ret_af = BPVS_V6;
+		return in->l4;
+	case IPPROTO_IPIP:
+		return in->l4;
+	case IPPROTO_UDP:
+		*ret_tunnel = BPVS_TUNNEL_GUE;
+		if (!gue || gue->gue.version_control_len > 0x1f ||
+		    (gue->gue.proto != IPPROTO_IPIP && gue->gue.proto != IPPROTO_IPV6))
+			return 0;
+		if (gue->gue.proto == IPPROTO_IPV6)
+			*ret_af = BPVS_V6;
+		*ret_port = gue->udp.dest;
+		return in->l4 + GUE_LEN + gue->gue.version_control_len * 4;
+	case IPPROTO_GRE:
+		*ret_tunnel = BPVS_TUNNEL_GRE;
+		if (!gre || (gre->flags & ~bpf_htons(GRE_CSUM)) ||
+		    (gre->proto != bpf_htons(ETH_P_IP) && gre->proto != bpf_htons(ETH_P_IPV6)))
+			return 0;
+		if (gre->proto == bpf_htons(ETH_P_IPV6))
+			*ret_af = BPVS_V6;
+		return in->l4 + (gre->flags ? GRE_CSUM_LEN : GRE_LEN);
+	}
+	return 0;
+}
+
+/*
+ * About a packet (i->in) that we sent to a tunnel's end, from there or from a router on the way. A
+ * path's MTU is learnt (see room_in()). IPVS looks into tunnels of IPv4 in IPv4 only, so only their
+ * clients are told. GO_ON when it is of no tunnel of ours.
  */
 static __always_inline int icmp_tunnel(pkt_t *pkt, struct conn_scratch *x, struct icmp_scratch *i,
 				       __u32 now)
 {
 	__u32 mtu = icmp_mtu(pkt, &x->flow);
-	enum bpvs_verdict v;
 	struct bpvs_dest *d;
+	__u8 tunnel, af;
+	__be16 port;
+	__u16 l3;
 
-	if (!mtu)
-		return BPVS_ICMP_OTHER;
-	v = icmp_inner_ip(pkt, i->in.proto == IPPROTO_IPIP ? BPVS_V4 : BPVS_V6, i->in.l4,
-			  &i->client);
-	if (v == BPVS_GO_ON)
-		v = icmp_inner_ports(pkt, &i->client);
-	if (v != BPVS_GO_ON)
-		return v;
+	l3 = tunnel_in(pkt, &i->in, &tunnel, &port, &af);
+	if (!l3 || icmp_inner_ip(pkt, af, l3, &i->client) != BPVS_GO_ON ||
+	    icmp_inner_ports(pkt, &i->client) != BPVS_GO_ON)
+		return BPVS_GO_ON;
 	key_request(&x->n.key, &i->client, now);
 	if (!bpvs_conn_find(&x->n.key, &x->hit) ||
 	    (x->hit.flags & BPVS_CONN_FWD) != BPVS_FWD_TUNNEL)
-		return BPVS_ICMP_OTHER;
+		return BPVS_GO_ON;
 	d = dest_get(x->hit.dest);
-	if (!d || !addr_eq(&d->addr, &i->in.daddr) || !addr_eq(&d->tun_src, &i->in.saddr))
-		return BPVS_ICMP_OTHER;
-	WRITE_ONCE(d->pmtu_at, now);
-	WRITE_ONCE(d->pmtu, (__u16)mtu);
-	return BPVS_ICMP_PMTU;
+	if (!d || !addr_eq(&d->addr, &i->in.daddr) || !addr_eq(&d->tun_src, &i->in.saddr) ||
+	    (d->tunnel & BPVS_TUNNEL_TYPE) != tunnel ||
+	    (tunnel == BPVS_TUNNEL_GUE && d->tun_port != port))
+		return BPVS_GO_ON;
+	if (mtu)
+		pmtu_learn(d, mtu, now);
+	if (x->flow.af == BPVS_V4 && i->client.af == BPVS_V4 && !backup_only() &&
+	    addr_eq(&x->flow.daddr, &i->in.saddr) && d->fwd == BPVS_FWD_TUNNEL &&
+	    (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
+		return icmp_relay(pkt, x, i, d, now);
+	return mtu ? BPVS_ICMP_PMTU : BPVS_ICMP_OTHER;
 }
 
 /* Inner header: the address at one end, its header checksum, the port. */
@@ -223,7 +331,7 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 	if (fwd == BPVS_FWD_MASQ)
 		v = icmp_nat(pkt->ctx, f, in, hit, false);
 	else if (fwd == BPVS_FWD_TUNNEL)
-		v = tun_wrap(pkt, f, d);
+		v = tun_wrap(pkt, f, d, hit->dest);
 	else
 		ttl_down(pkt);
 	if (v != BPVS_GO_ON)
@@ -263,12 +371,6 @@ static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct conn_
 	return x->act < 0 ? BPVS_WRITE : BPVS_ICMP_OUT;
 }
 
-/* A director that only keeps another's connections sends nothing to servers (lib/filter.c). */
-static __always_inline bool backup_only(void)
-{
-	return READ_ONCE(bpvs_cfg.backup_runs) && READ_ONCE(bpvs_cfg.backup_only);
-}
-
 static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 {
 	pkt_t packet, *pkt = &packet;
@@ -276,6 +378,7 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	struct icmp_scratch *i;
 	enum bpvs_verdict v;
 	__u32 zero = 0;
+	int later;
 
 	x->act = 0;
 	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
@@ -288,8 +391,9 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	v = icmp_inner_ip(pkt, f->af, f->l4 + sizeof(struct icmp_header), in);
 	if (v != BPVS_GO_ON)
 		return v;
-	if (in->proto == IPPROTO_IPIP || in->proto == IPPROTO_IPV6)
-		return icmp_tunnel(pkt, x, i, now);
+	later = icmp_tunnel(pkt, x, i, now);
+	if (later != BPVS_GO_ON)
+		return later;
 	v = icmp_inner_ports(pkt, in);
 	if (v != BPVS_GO_ON)
 		return v;
@@ -391,13 +495,15 @@ static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int l
 	}
 	if (later < BPVS_COUNTERS)
 		return later;
-	if (later == LATER_ANSWER)
-		return answer_send(ctx, x);
-	v = icmp_error(ctx, x, clock_now());
-	if (unlikely(v == LATER_START)) {
-		v = icmp_schedule(x);
-		if (v == BPVS_GO_ON)
-			v = icmp_scheduled(ctx, x);
+	if (later == LATER_ICMP) {
+		v = icmp_error(ctx, x, clock_now());
+		if (unlikely(v == LATER_START)) {
+			v = icmp_schedule(x);
+			if (v == BPVS_GO_ON)
+				v = icmp_scheduled(ctx, x);
+		}
+		if (v != LATER_ANSWER)
+			return x->act << 16 | v;
 	}
-	return x->act << 16 | v;
+	return answer_send(ctx, x);
 }

@@ -121,6 +121,7 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 	x->call.look = CALL_UNREAD;
 	x->old_word = old ? old->word : 0;
 	x->old_idx = old ? old->idx : 0;
+	x->old_counts = old && (old->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ? old->dest : 0;
 	return LATER_START;
 }
 
@@ -358,11 +359,11 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 			/* Its address is a VIP, but perhaps it is a NAT real server's reply. */
 			v = walk_again(ctx, v6, PASS_REPLY);
 		else if (v == BPVS_NO_DEST)
-			v = answer_no_dest(x);
+			v = answer_no_dest(x, x->old_counts);
 	}
 	if ((v & 0xffff) == LATER_BYPASS)
 		v = run_bypass(ctx);
-	return (v & 0xffff) >= BPVS_COUNTERS ? run_special(ctx, x, v & 0xffff) : v;
+	return is_later(v) ? run_special(ctx, x, v & 0xffff) : v;
 }
 
 /* `marked`: LOOK_MARK or 0. Returns what walk() does, but for enum later. */
@@ -390,9 +391,9 @@ static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
 	if (likely(!look))
 		return BPVS_NOT_OURS;
 	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST | look) : HOOK(walk4)(ctx, PASS_FIRST | look);
-	if (unlikely((v & 0xffff) >= BPVS_COUNTERS))
+	if (unlikely(is_later(v)))
 		v = run_later(ctx, v6, v & 0xffff);
-	return v;
+	return run_emit(ctx, v);
 }
 
 static __always_inline int run(ctx_t *ctx)

@@ -244,10 +244,23 @@ static __always_inline bool pkt_sctp_pending(pkt_t *pkt, const struct bpvs_flow 
 	return pending;
 }
 
+static __always_inline __s64 pkt_sum(pkt_t *pkt, __u32 off, __u32 len)
+{
+	__s64 sum = bpvs_sum(pkt->ctx, off, len, 0);
+
+	pkt_open(pkt, pkt->ctx);
+	return sum;
+}
+
 static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flow *f, __u32 len,
-						     bool outer6)
+						     bool outer6, __u8 tunnel)
 {
 	__u64 flags = outer6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+
+	if (unlikely(tunnel))
+		flags |= (tunnel & BPVS_TUNNEL_TYPE) == BPVS_TUNNEL_GUE
+				 ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP
+				 : BPF_F_ADJ_ROOM_ENCAP_L4_GRE;
 
 	/* TCP's segments shrink to make room; the size of a UDP batch's datagrams is not ours. */
 	if (f->proto == IPPROTO_UDP)
@@ -258,10 +271,27 @@ static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flo
 	return BPVS_GO_ON;
 }
 
+/*
+ * The neighbour is the kernel's to find. A function of its own: what it hands over by address is
+ * not on the stack of whoever sends, below which there may be many calls.
+ */
+static __noinline int pkt_send_neigh(const struct bpvs_hop *hop)
+{
+	struct bpf_redir_neigh nh = {};
+
+	if (hop->gateway_af == BPVS_V6) {
+		nh.nh_family = 10; /* AF_INET6 */
+		__builtin_memcpy(nh.ipv6_nh, &hop->gateway, sizeof(nh.ipv6_nh));
+	} else {
+		nh.nh_family = 2; /* AF_INET */
+		nh.ipv4_nh = hop->gateway.w[3];
+	}
+	return (int)bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
+}
+
 static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 				    const struct bpvs_hop *hop, bool v6)
 {
-	struct bpf_redir_neigh nh = {};
 	void *eth;
 
 	(void)f;
@@ -275,12 +305,5 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 		mac_write(eth + ETH_ALEN, hop->src);
 		return (int)bpf_redirect(hop->ifindex, 0);
 	}
-	if (hop->gateway_af == BPVS_V6) {
-		nh.nh_family = 10; /* AF_INET6 */
-		__builtin_memcpy(nh.ipv6_nh, &hop->gateway, sizeof(nh.ipv6_nh));
-	} else {
-		nh.nh_family = 2; /* AF_INET */
-		nh.ipv4_nh = hop->gateway.w[3];
-	}
-	return (int)bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
+	return pkt_send_neigh(hop);
 }

@@ -115,16 +115,23 @@ static __always_inline bool pkt_sctp_pending(pkt_t *pkt, const struct bpvs_flow 
 	return true;
 }
 
+/* To sum up a packet is TC's. */
+static __always_inline __s64 pkt_sum(pkt_t *pkt, __u32 off, __u32 len)
+{
+	(void)pkt, (void)off, (void)len;
+	return -1;
+}
+
 /*
- * Room for an outer header of `len` bytes (20 or 40) in front of the network header. Afterwards it
+ * Room for a tunnel's headers of `len` bytes in front of the network header. Afterwards it
  * starts behind an untagged link header, whose bytes are undefined until pkt_send() writes them.
  */
 static __always_inline enum bpvs_verdict pkt_push_l3(pkt_t *pkt, struct bpvs_flow *f, __u32 len,
-						     bool outer6)
+						     bool outer6, __u8 tunnel)
 {
 	int grow = (int)len + ETH_HLEN - f->l3;
 
-	(void)outer6;
+	(void)outer6, (void)tunnel;
 	if (bpf_xdp_adjust_head(pkt->ctx, -grow))
 		return BPVS_UP_ROOM;
 	pkt_open(pkt, pkt->ctx);

@@ -2,7 +2,7 @@
 /* bpvs status: what is loaded, where, how large; with -v where packets went and why. */
 #include <stdio.h>
 #include <string.h>
-#include "bpvs.h"
+#include "json.h"
 #include "verbs.h"
 
 static const struct {
@@ -78,19 +78,110 @@ static int print_status(struct bpvs_instance *in, bool verbose)
 	return 0;
 }
 
+/* ---- JSON: all that -v tells ---- */
+
+static int add_device(const struct bpvs_device_info *d, void *arg)
+{
+	struct json_object *o = json_object_new_object();
+	size_t len = strlen(d->why);
+
+	bpvs_json_add(o, "name", json_object_new_string(d->name));
+	bpvs_json_add(o, "how", json_object_new_string(d->how));
+	/* " (reason)" in a line of text */
+	if (len > 3)
+		bpvs_json_add(o, "why", json_object_new_string_len(d->why + 2, (int)len - 3));
+	bpvs_json_append(arg, o);
+	return 0;
+}
+
+static struct json_object *make_use(__u64 now, __u64 most)
+{
+	struct json_object *o = json_object_new_object();
+
+	bpvs_json_add(o, "now", json_object_new_uint64(now));
+	bpvs_json_add(o, "most", json_object_new_uint64(most));
+	return o;
+}
+
+static struct json_object *make_counters(struct bpvs_instance *in)
+{
+	struct json_object *all = json_object_new_object();
+
+	for (unsigned int i = 0; i < BPVS_COUNTERS; i++) {
+		struct json_object *o;
+		__u64 n;
+
+		if (!counters[i].label || bpvs_counter_get(in, i, &n))
+			continue;
+		o = json_object_new_object();
+		bpvs_json_add(o, "kind", json_object_new_string(counters[i].kind));
+		bpvs_json_add(o, "count", json_object_new_uint64(n));
+		bpvs_json_add(all, counters[i].label, o);
+	}
+	return all;
+}
+
+static struct json_object *make_memory(const struct bpvs_status *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	bpvs_json_add(o, "known", json_object_new_boolean(s->memory == BPVS_MEMORY_KNOWN));
+	if (s->memory == BPVS_MEMORY_KNOWN)
+		bpvs_json_add(o, "free_pages", json_object_new_uint64(s->free_pages));
+	bpvs_json_add(o, "few_pages", json_object_new_int(s->few_pages));
+	return o;
+}
+
+static struct json_object *make_timer(const struct bpvs_status *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	bpvs_json_add(o, "longest_gap_ns", json_object_new_uint64(s->tick_gap_ns));
+	bpvs_json_add(o, "longest_run_ns", json_object_new_uint64(s->tick_cost_ns));
+	return o;
+}
+
+static int print_json(struct bpvs_instance *in)
+{
+	struct json_object *devices = json_object_new_array();
+	struct bpvs_json_out out;
+	struct bpvs_status s;
+	int err = bpvs_status_get(in, &s);
+
+	if (err) {
+		json_object_put(devices);
+		return err;
+	}
+	bpvs_json_begin(&out, stdout);
+	bpvs_device_walk(in, add_device, devices);
+	bpvs_json_put(&out, "mode", json_object_new_string(mode_names[s.mode]));
+	bpvs_json_put(&out, "all_devices", json_object_new_boolean(s.all_devs));
+	bpvs_json_put(&out, "devices", devices);
+	bpvs_json_put(&out, "connections", make_use(s.conns, s.conns_max));
+	bpvs_json_put(&out, "connection_bytes", json_object_new_uint64(s.conn_bytes));
+	bpvs_json_put(&out, "table_bytes", json_object_new_uint64(s.table_bytes));
+	bpvs_json_put(&out, "services", make_use(s.services, s.services_max));
+	bpvs_json_put(&out, "destinations_most", json_object_new_uint64(s.dests_max));
+	bpvs_json_put(&out, "memory", make_memory(&s));
+	bpvs_json_put(&out, "timer", make_timer(&s));
+	bpvs_json_put(&out, "counters", make_counters(in));
+	return bpvs_json_end(&out);
+}
+
 int cmd_status(int argc, char **argv)
 {
 	bool verbose = argc == 2 && (!strcmp(argv[1], "-v") || !strcmp(argv[1], "--verbose"));
+	bool json = argc == 2 && !strcmp(argv[1], "--json");
 	struct bpvs_instance *in;
 	int err;
 
-	if (argc > 1 && !verbose) {
+	if (argc > 1 && !verbose && !json) {
 		fprintf(stderr, "bpvs status: unexpected argument: %s\n", argv[1]);
 		return 2;
 	}
 	err = bpvs_open(&in);
 	if (!err) {
-		err = print_status(in, verbose);
+		err = json ? print_json(in) : print_status(in, verbose);
 		bpvs_close(in);
 	}
 	if (!err)

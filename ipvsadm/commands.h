@@ -40,21 +40,3 @@ int complain(enum command cmd, int err);
 int complain_not_built(const char *what);
 /* Did complain_not_built() speak? */
 bool anything_not_built(void);
-
-/* ---- tables that the listing and --save share ---- */
-
-struct table_row {
-	struct bpvs_svc_info svc;
-	struct bpvs_dest_info *dests;
-	unsigned int num_dests;
-};
-
-struct table {
-	struct table_row *rows;
-	unsigned int num;
-};
-
-/* All services, or one when key is given. `sorted`: by ipvsadm's order, else by the engine's. */
-int table_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
-	       struct table *ret);
-void table_free(struct table *t);

@@ -76,10 +76,30 @@ static void dest_default(const struct listing *l, const char *name, const struct
 	       d->active, d->inactive);
 }
 
+static const char *tunnel_text(const struct bpvs_dest_info *d)
+{
+	const char *flags = d->tunnel & BPVS_TUNNEL_REMCSUM ? "r+c"
+			    : d->tunnel & BPVS_TUNNEL_CSUM  ? "+c"
+							    : "-c";
+	static char text[32];
+
+	if (d->fwd != BPVS_FWD_TUNNEL)
+		return "n/a";
+	switch (d->tunnel & BPVS_TUNNEL_TYPE) {
+	case BPVS_TUNNEL_GUE:
+		snprintf(text, sizeof(text), "gue:%u:%s", ntohs(d->tun_port), flags);
+		return text;
+	case BPVS_TUNNEL_GRE:
+		snprintf(text, sizeof(text), "gre:%s", flags);
+		return text;
+	}
+	return "ipip";
+}
+
 static void dest_tunnel(const struct listing *l, const char *name, const struct bpvs_dest_info *d)
 {
 	printf("  -> %-*s %-7s %-13s %-6d %-10u %-10u\n", l->name, name, bpvs_fwd_name(d->fwd),
-	       d->fwd == BPVS_FWD_TUNNEL ? "ipip" : "n/a", d->weight, d->active, d->inactive);
+	       tunnel_text(d), d->weight, d->active, d->inactive);
 }
 
 static void dest_thresholds(const struct listing *l, const char *name,
@@ -199,14 +219,14 @@ static void service_flags(const struct bpvs_svc_info *svc)
 	putchar('\n');
 }
 
-static const char *dest_name(const struct listing *l, const struct table_row *row,
+static const char *dest_name(const struct listing *l, const struct bpvs_snapshot_row *row,
 			     const struct bpvs_dest_info *d)
 {
 	return endpoint_text(&d->addr, d->port, d->af, row->svc.key.proto,
 			     args_names(l->args) | ENDPOINT_COLUMN);
 }
 
-static void row_print(const struct listing *l, const struct table_row *row)
+static void row_print(const struct listing *l, const struct bpvs_snapshot_row *row)
 {
 	char name[2048];
 
@@ -227,12 +247,12 @@ static void row_print(const struct listing *l, const struct table_row *row)
 /* ---- the columns ---- */
 
 /* A server's name stands behind an arrow; a service's only with counters beside it. */
-static void widen(struct listing *l, const struct table *t)
+static void widen(struct listing *l, const struct bpvs_snapshot *t)
 {
 	char name[2048];
 
 	for (unsigned int i = 0; i < t->num; i++) {
-		const struct table_row *row = &t->rows[i];
+		const struct bpvs_snapshot_row *row = &t->rows[i];
 
 		service_name(l, &row->svc.key, name, sizeof(name));
 		if (l->format->counters[0])
@@ -271,8 +291,8 @@ static int list_table(struct bpvs_instance *in, const struct args *a)
 {
 	struct listing l = { in, a, format_choose(a), NAME_WIDTH, NUMBER_WIDTH };
 	bool one = args_have(a, OPT_SERVICE);
-	struct table t;
-	int err = table_read(in, one ? &a->svc.key : NULL, !args_have(a, OPT_NOSORT), &t);
+	struct bpvs_snapshot t;
+	int err = bpvs_snapshot_read(in, one ? &a->svc.key : NULL, !args_have(a, OPT_NOSORT), &t);
 
 	if (err)
 		return complain(CMD_LIST, err);
@@ -283,7 +303,7 @@ static int list_table(struct bpvs_instance *in, const struct args *a)
 	(l.format->counters[0] ? counters_head : head_print)(&l);
 	for (unsigned int i = 0; i < t.num; i++)
 		row_print(&l, &t.rows[i]);
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return 0;
 }
 

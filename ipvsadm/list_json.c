@@ -7,7 +7,7 @@
 #include "json.h"
 
 static void put_row(struct bpvs_json_out *out, struct bpvs_instance *in,
-		    const struct table_row *row)
+		    const struct bpvs_snapshot_row *row)
 {
 	struct json_object *svc = bpvs_json_svc(in, &row->svc);
 	struct json_object *dests = json_object_new_array();
@@ -50,7 +50,8 @@ static void put_daemons(struct bpvs_json_out *out)
 	bpvs_json_put(out, "daemons", json_object_new_array());
 }
 
-static void put_services(struct bpvs_json_out *out, struct bpvs_instance *in, const struct table *t)
+static void put_services(struct bpvs_json_out *out, struct bpvs_instance *in,
+			 const struct bpvs_snapshot *t)
 {
 	bpvs_json_list_begin(out, "services");
 	for (unsigned int i = 0; i < t->num; i++)
@@ -68,7 +69,7 @@ static int put_head(struct bpvs_json_out *out, struct bpvs_instance *in)
 }
 
 static int put_chosen(struct bpvs_json_out *out, struct bpvs_instance *in, const struct args *a,
-		      const struct table *t)
+		      const struct bpvs_snapshot *t)
 {
 	int err = 0;
 
@@ -90,15 +91,15 @@ int cmd_list_json(struct bpvs_instance *in, const struct args *a)
 {
 	const struct bpvs_svc_key *key = args_have(a, OPT_SERVICE) ? &a->svc.key : NULL;
 	struct bpvs_json_out out;
-	struct table t;
+	struct bpvs_snapshot t;
 	/* First, so that a service that is not there leaves no beginning of a document. */
-	int err = table_read(in, key, !args_have(a, OPT_NOSORT), &t), end;
+	int err = bpvs_snapshot_read(in, key, !args_have(a, OPT_NOSORT), &t), end;
 
 	if (err)
 		return complain(CMD_LIST, err);
 	bpvs_json_begin(&out, stdout);
 	err = put_chosen(&out, in, a, &t);
 	end = bpvs_json_end(&out);
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return err || end ? complain(CMD_LIST, err ?: end) : 0;
 }

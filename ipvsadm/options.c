@@ -222,7 +222,7 @@ static void server_word(struct args *a, int word, const char *text)
 		tunnel_set(a, text);
 		break;
 	case WORD_TUN_PORT:
-		number_or_die(text, 1, 65535, "tunnel port");
+		a->dest.tun_port = htons((uint16_t)number_or_die(text, 1, 65535, "tunnel port"));
 		break;
 	case WORD_WEIGHT:
 		a->dest.weight = (int)number_or_die(text, 0, INT_MAX, "weight");
@@ -396,6 +396,8 @@ static void server_check(struct args *a)
 		wrong = "Different address family is allowed only for tunneling servers";
 	if (wrong)
 		die(2, "%s", wrong);
+	a->dest.tunnel = (uint8_t)(a->tunnel | (args_have(a, OPT_TUN_CSUM) ? BPVS_TUNNEL_CSUM : 0) |
+				   (args_have(a, OPT_TUN_REMCSUM) ? BPVS_TUNNEL_REMCSUM : 0));
 	/* Only NAT can change the port. */
 	if (a->dest.fwd != BPVS_FWD_MASQ && !a->svc.key.fwmark)
 		a->dest.port = a->svc.key.port;

@@ -18,9 +18,9 @@ enum option {
 };
 
 enum tunnel {
-	TUNNEL_IPIP,
-	TUNNEL_GUE,
-	TUNNEL_GRE,
+	TUNNEL_IPIP = BPVS_TUNNEL_IPIP,
+	TUNNEL_GUE = BPVS_TUNNEL_GUE,
+	TUNNEL_GRE = BPVS_TUNNEL_GRE,
 };
 
 struct args {

@@ -67,6 +67,24 @@ static void service_save(const struct bpvs_svc_info *svc, const char *name, cons
 	putchar('\n');
 }
 
+static void tunnel_save(const struct bpvs_dest_info *d)
+{
+	const char *flags = d->tunnel & BPVS_TUNNEL_REMCSUM ? "--tun-remcsum"
+			    : d->tunnel & BPVS_TUNNEL_CSUM  ? "--tun-csum"
+							    : "--tun-nocsum";
+
+	switch (d->tunnel & BPVS_TUNNEL_TYPE) {
+	case BPVS_TUNNEL_GUE:
+		printf(" --tun-type gue --tun-port %u %s", ntohs(d->tun_port), flags);
+		break;
+	case BPVS_TUNNEL_GRE:
+		printf(" --tun-type gre %s", flags);
+		break;
+	default:
+		printf(" --tun-type ipip");
+	}
+}
+
 static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *service,
 		      const struct args *a)
 {
@@ -77,9 +95,11 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 		[BPVS_FWD_DROUTE] = " -g",
 	};
 
-	printf("-a %s -r %s%s -w %d%s", service,
+	printf("-a %s -r %s%s -w %d", service,
 	       endpoint_text(&d->addr, d->port, d->af, proto, args_names(a)), words[d->fwd],
-	       d->weight, d->fwd == BPVS_FWD_TUNNEL ? " --tun-type ipip" : "");
+	       d->weight);
+	if (d->fwd == BPVS_FWD_TUNNEL)
+		tunnel_save(d);
 	if (args_have(a, OPT_FULL) && d->u_threshold)
 		printf(" -x %u", d->u_threshold);
 	if (args_have(a, OPT_FULL) && d->l_threshold)
@@ -89,13 +109,13 @@ static void dest_save(const struct bpvs_dest_info *d, __u8 proto, const char *se
 
 int cmd_save(struct bpvs_instance *in, const struct args *a)
 {
-	struct table t;
-	int err = table_read(in, NULL, true, &t);
+	struct bpvs_snapshot t;
+	int err = bpvs_snapshot_read(in, NULL, true, &t);
 
 	if (err)
 		return complain(CMD_SAVE, err);
 	for (unsigned int i = 0; i < t.num; i++) {
-		const struct table_row *row = &t.rows[i];
+		const struct bpvs_snapshot_row *row = &t.rows[i];
 		char name[2048];
 
 		service_text(&row->svc.key, a, name, sizeof(name));
@@ -103,7 +123,7 @@ int cmd_save(struct bpvs_instance *in, const struct args *a)
 		for (unsigned int d = 0; d < row->num_dests; d++)
 			dest_save(&row->dests[d], row->svc.key.proto, name, a);
 	}
-	table_free(&t);
+	bpvs_snapshot_free(&t);
 	return 0;
 }
 

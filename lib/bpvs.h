@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <bpvs/config.h>
 #include <bpvs/dest.h>
 #include <bpvs/reason.h>
@@ -113,6 +114,8 @@ struct bpvs_dest_info {
 	__s32 weight;
 	__u32 u_threshold;
 	__u32 l_threshold;
+	__u8 tunnel;			    /* BPVS_TUNNEL_* */
+	__be16 tun_port;		    /* GUE's */
 	__u32 active, inactive, persistent; /* only read */
 	__u32 id;			    /* only read */
 };
@@ -129,6 +132,8 @@ int bpvs_svc_get(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		 struct bpvs_svc_info *ret);
 int bpvs_flush(struct bpvs_instance *in);
 
+/* What bpvs_dest_add() would say of these whatever the tables hold. */
+int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info *dest);
 int bpvs_dest_add(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		  const struct bpvs_dest_info *dest);
 int bpvs_dest_edit(struct bpvs_instance *in, const struct bpvs_svc_key *key,
@@ -143,6 +148,25 @@ int bpvs_svc_walk(struct bpvs_instance *in, bpvs_svc_cb cb, void *arg);
 int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpvs_dest_cb cb,
 		   void *arg);
 
+/* ---- snapshot.c ---- */
+
+struct bpvs_snapshot_row {
+	struct bpvs_svc_info svc;
+	struct bpvs_dest_info *dests;
+	unsigned int num_dests;
+};
+
+/* A copy of the services and destinations; of one moment if the caller holds the lock. */
+struct bpvs_snapshot {
+	struct bpvs_snapshot_row *rows;
+	unsigned int num;
+};
+
+/* All services, or one when key is given. `sorted`: by ipvsadm's order, else by the engine's. */
+int bpvs_snapshot_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
+		       struct bpvs_snapshot *ret);
+void bpvs_snapshot_free(struct bpvs_snapshot *s);
+
 /* ---- stats.c ---- */
 
 /* Counters less the zero point, and rates as IPVS reports them (per second, whole numbers). */
@@ -155,6 +179,9 @@ struct bpvs_stats_info {
 int bpvs_stats_get(struct bpvs_instance *in, unsigned int index, struct bpvs_stats_info *ret);
 unsigned int bpvs_stats_svc(const struct bpvs_instance *in, __u32 svc_id);
 unsigned int bpvs_stats_dest(const struct bpvs_instance *in, __u32 dest_id);
+/* What one CPU has counted, from the start on, whatever was zeroed. */
+void bpvs_stats_cpu(const struct bpvs_instance *in, unsigned int index, unsigned int cpu,
+		    struct bpvs_stats *ret);
 /* key NULL = all services and the total. */
 int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key);
 /* Sum over CPUs of a reason's or an event's counter. */
@@ -184,11 +211,12 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg);
 /*
  * End connections, which takes the timer a second or two in a table of millions; those that are
  * made meanwhile may be among them. All of them: and forget the removed destinations. Those of
- * destinations with this address, and port unless it is 0: -ENOENT if there is no such destination.
- * -ETIMEDOUT: the timer does not answer.
+ * destinations with this address, and port unless it is 0, of one service unless svc is NULL:
+ * -ENOENT if there is no such destination. -ETIMEDOUT: the timer does not answer.
  */
 int bpvs_conns_flush(struct bpvs_instance *in);
-int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port);
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_svc_key *svc,
+			  const struct bpvs_addr *addr, __be16 port);
 const char *bpvs_conn_state_name(__u8 proto, __u8 state);
 const char *bpvs_conn_state(const struct bpvs_conn_info *conn);
 
@@ -209,10 +237,22 @@ int bpvs_timeouts_set(struct bpvs_instance *in, const struct bpvs_timeouts *t);
 #define BPVS_SYSCTL_SIZE 4096 /* the longest value, with its 0 */
 int bpvs_sysctl_get(struct bpvs_instance *in, const char *name, char *ret, size_t size);
 int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, const char *value);
+/*
+ * Would setting it change it? 1, 0, or the error that bpvs_sysctl_set() would return. The automatic
+ * modes of a defence, 1 and 2, are one: memory moves it between them.
+ */
+int bpvs_sysctl_differs(struct bpvs_instance *in, const char *name, const char *value);
 /* What setting it does here; NULL: no such knob. */
 const char *bpvs_sysctl_effect(const char *name);
 /* Names in alphabetical order, NULL-terminated. */
 const char *const *bpvs_sysctl_names(void);
+
+/* ---- view.c: what /proc/net/ip_vs* say ---- */
+
+/* NULL after the last one. */
+const char *bpvs_view_name(unsigned int index);
+/* -ENOENT: no such file. Errors of the stream are the caller's to look for. */
+int bpvs_view_write(struct bpvs_instance *in, const char *name, FILE *to);
 
 /* ---- names.c ---- */
 

@@ -49,10 +49,19 @@ static int dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_inf
 		return -EINVAL;
 	if (info->af != key->af && info->fwd != BPVS_FWD_TUNNEL)
 		return -EINVAL;
-	if (info->weight < 0 || info->l_threshold > info->u_threshold ||
-	    info->u_threshold > INT_MAX)
+	if ((info->tunnel & BPVS_TUNNEL_TYPE) > BPVS_TUNNEL_GRE ||
+	    ((info->tunnel & BPVS_TUNNEL_TYPE) == BPVS_TUNNEL_GUE && !info->tun_port))
+		return -EINVAL;
+	if (info->weight < 0 || info->l_threshold > info->u_threshold)
 		return -ERANGE;
-	return 0;
+	return info->u_threshold > INT_MAX ? -EINVAL : 0;
+}
+
+int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info *info)
+{
+	int type;
+
+	return dest_check(key, info) ?: addr_check(info, &type);
 }
 
 /* ---- writing a destination ---- */
@@ -78,6 +87,18 @@ static void nexthop_clear(struct bpvs_dest *d)
 	__atomic_store_n(&d->pmtu, 0, __ATOMIC_RELAXED);
 }
 
+/* What means something: the data path has tables by it. */
+static __u8 tunnel_set(__u8 tunnel)
+{
+	switch (tunnel & BPVS_TUNNEL_TYPE) {
+	case BPVS_TUNNEL_GUE:
+		return tunnel & (BPVS_TUNNEL_TYPE | BPVS_TUNNEL_CSUM | BPVS_TUNNEL_REMCSUM);
+	case BPVS_TUNNEL_GRE:
+		return tunnel & (BPVS_TUNNEL_TYPE | BPVS_TUNNEL_CSUM);
+	}
+	return BPVS_TUNNEL_IPIP;
+}
+
 /* All that may be edited; the flags are the caller's, but for BPVS_DEST_NAT. */
 static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int type)
 {
@@ -88,6 +109,8 @@ static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int
 	if ((info->fwd != BPVS_FWD_DROUTE || tunnelled) && type != RTN_LOCAL)
 		bpvs_route_source(&info->addr, info->af, &source);
 	d->tun_src = source;
+	d->tun_port = info->tun_port;
+	__atomic_store_n(&d->tunnel, tunnel_set(info->tunnel), __ATOMIC_RELEASE);
 	d->fwd_set = info->fwd;
 	__atomic_store_n(&d->fwd, type == RTN_LOCAL ? BPVS_FWD_LOCAL : info->fwd, __ATOMIC_RELEASE);
 	d->u_threshold = info->u_threshold;
@@ -236,6 +259,9 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	err = dest_check(key, info) ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
 	if (err)
 		return err;
+	/* An IPv4-mapped address of IPv6 is another than the IPv4 one, which has the same form. */
+	if (in->dests[id].af != info->af)
+		return -ENOENT;
 	type = bpvs_route_type(&info->addr, info->af);
 	if (type < 0)
 		return type;
@@ -347,6 +373,8 @@ static void dest_read(const struct bpvs_instance *in, __u32 id, struct bpvs_dest
 		.af = d->af,
 		.fwd = d->fwd_set,
 		.weight = d->weight,
+		.tunnel = d->tunnel,
+		.tun_port = d->tun_port,
 		.u_threshold = d->u_threshold,
 		.l_threshold = d->l_threshold,
 		.active = count_read(&d->active),

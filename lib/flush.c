@@ -44,21 +44,22 @@ int bpvs_conns_flush(struct bpvs_instance *in)
 	return err;
 }
 
-static bool dest_is(const struct bpvs_dest *d, const struct bpvs_addr *addr, __be16 port)
+static bool dest_is(const struct bpvs_dest *d, __u32 svc, const struct bpvs_addr *addr, __be16 port)
 {
 	return d->flags & BPVS_DEST_IN_USE && !memcmp(&d->addr, addr, sizeof(*addr)) &&
-	       (!port || d->port == port);
+	       (!port || d->port == port) && (!svc || d->svc == svc);
 }
 
-/* Marks that a tool left which was killed are cleared, too. */
-static bool dests_mark(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port)
+/* svc 0: of any. Marks that a tool left which was killed are cleared, too. */
+static bool dests_mark(struct bpvs_instance *in, __u32 svc, const struct bpvs_addr *addr,
+		       __be16 port)
 {
 	__u32 high = bpvs_tables_dest_high(in);
 	bool any = false;
 
 	for (__u32 id = 1; id < high; id++) {
 		struct bpvs_dest *d = &in->dests[id];
-		bool is = addr && dest_is(d, addr, port);
+		bool is = addr && dest_is(d, svc, addr, port);
 		__u32 flags = is ? d->flags | BPVS_DEST_FLUSH : d->flags & ~BPVS_DEST_FLUSH;
 
 		any |= is;
@@ -69,15 +70,20 @@ static bool dests_mark(struct bpvs_instance *in, const struct bpvs_addr *addr, _
 }
 
 /* The lock is held all the time: two of these would clear each other's marks. */
-int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_addr *addr, __be16 port)
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+			  const struct bpvs_addr *addr, __be16 port)
 {
 	int err = bpvs_tables_enter(in);
+	__u32 svc = 0;
 
 	if (err)
 		return err;
-	err = dests_mark(in, addr, port) ? flush_wait(in, bpvs_flush_ask(in, BPVS_FLUSH_MARKED))
-					 : -ENOENT;
-	dests_mark(in, NULL, 0);
+	if (key)
+		svc = bpvs_tables_find_svc(in, key);
+	err = (!key || svc) && dests_mark(in, svc, addr, port)
+		      ? flush_wait(in, bpvs_flush_ask(in, BPVS_FLUSH_MARKED))
+		      : -ENOENT;
+	dests_mark(in, 0, NULL, 0);
 	bpvs_tables_leave(in);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,15 +218,11 @@ static int hold_child(const struct hold_job *job)
 	return hold_work(job);
 }
 
-static int hold_run(struct hold_job *job)
+static int hold_fork(const struct hold_job *job)
 {
-	int err = ns_cookie(&job->cookie), status;
-	pid_t pid;
+	pid_t pid = fork();
+	int status;
 
-	if (err)
-		return bpvs_fail(err,
-				 "the network namespace has no cookie: kernel older than 5.14");
-	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (!pid)
@@ -236,6 +233,23 @@ static int hold_run(struct hold_job *job)
 	if (!WIFEXITED(status))
 		return -EINTR;
 	return -WEXITSTATUS(status);
+}
+
+/* Where SIGCHLD is ignored, as a parent may have left it, a child leaves no status. */
+static int hold_run(struct hold_job *job)
+{
+	struct sigaction usual = { .sa_handler = SIG_DFL }, before;
+	int err = ns_cookie(&job->cookie);
+
+	if (err)
+		return bpvs_fail(err,
+				 "the network namespace has no cookie: kernel older than 5.14");
+	sigaction(SIGCHLD, NULL, &before);
+	if (before.sa_handler == SIG_IGN || before.sa_flags & SA_NOCLDWAIT)
+		sigaction(SIGCHLD, &usual, NULL);
+	err = hold_fork(job);
+	sigaction(SIGCHLD, &before, NULL);
+	return err;
 }
 
 int bpvs_hold(const struct bpvs_pin *pins, size_t num)

@@ -116,6 +116,17 @@ struct json_object *bpvs_json_timeouts(const struct bpvs_timeouts *t)
 	return o;
 }
 
+struct json_object *bpvs_json_sysctls(struct bpvs_instance *in)
+{
+	struct json_object *o = json_object_new_object();
+	char value[BPVS_SYSCTL_SIZE];
+
+	for (const char *const *name = bpvs_sysctl_names(); *name; name++)
+		if (!bpvs_sysctl_get(in, *name, value, sizeof(value)))
+			bpvs_json_add(o, *name, make_text(value));
+	return o;
+}
+
 static struct json_object *make_sched_flags(const struct bpvs_svc_info *svc)
 {
 	struct json_object *o = json_object_new_array();
@@ -161,7 +172,8 @@ struct json_object *bpvs_json_svc(struct bpvs_instance *in, const struct bpvs_sv
 		bpvs_json_add(o, "persistence", make_persistence(svc));
 	bpvs_json_add(o, "one_packet",
 		      json_object_new_boolean(!!(svc->flags & BPVS_SVC_ONEPACKET)));
-	add_counters(o, in, bpvs_stats_svc(in, svc->id));
+	if (in)
+		add_counters(o, in, bpvs_stats_svc(in, svc->id));
 	return o;
 }
 
@@ -186,6 +198,8 @@ struct json_object *bpvs_json_dest(struct bpvs_instance *in, const struct bpvs_d
 	bpvs_json_add(o, "weight", json_object_new_int(d->weight));
 	bpvs_json_add(o, "upper_threshold", make_number(d->u_threshold));
 	bpvs_json_add(o, "lower_threshold", make_number(d->l_threshold));
+	if (!in)
+		return o;
 	bpvs_json_add(o, "active_connections", make_number(d->active));
 	bpvs_json_add(o, "inactive_connections", make_number(d->inactive));
 	bpvs_json_add(o, "persistent_connections", make_number(d->persistent));

@@ -14,9 +14,12 @@
 struct json_object *bpvs_json_stats(const struct bpvs_stats *s);
 struct json_object *bpvs_json_timeouts(const struct bpvs_timeouts *t);
 struct json_object *bpvs_json_conn(const struct bpvs_conn_info *c);
+/* in NULL: what is configured, without counters. */
 struct json_object *bpvs_json_dest(struct bpvs_instance *in, const struct bpvs_dest_info *d);
-/* Without "destinations". */
+/* The same, and without "destinations". */
 struct json_object *bpvs_json_svc(struct bpvs_instance *in, const struct bpvs_svc_info *svc);
+/* {"sloppy_tcp": "0", ...}: all of them. */
+struct json_object *bpvs_json_sysctls(struct bpvs_instance *in);
 /* {"statistics", "rates"} of that index of bpvs_stats_get(). */
 struct json_object *bpvs_json_counters(struct bpvs_instance *in, unsigned int index);
 

@@ -30,7 +30,7 @@ static int svc_check(const struct bpvs_svc_info *info)
 {
 	__u32 prefix = (__u32)info->netmask;
 
-	if (info->sched >= BPVS_SCHEDS)
+	if (info->sched >= BPVS_SCHEDS || info->pe >= BPVS_PES)
 		return -ENOENT;
 	if (info->key.af == BPVS_V6 && (prefix < 1 || prefix > 128))
 		return -EINVAL;
@@ -58,7 +58,7 @@ static void svc_set(struct bpvs_svc *svc, const struct bpvs_svc_info *info)
 
 /*
  * The array first, the map that makes the service reachable last. Whoever is killed in between has
- * left a service that is listed but not served, which deleting repairs.
+ * left a service that is listed but not served, until the next tool (bpvs_svcs_repair()).
  */
 static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc_info *info)
 {
@@ -122,8 +122,8 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 	int err;
 
 	if (id && (in->svcs[id].flags & BPVS_SVC_IN_USE)) {
-		/* Repairs what a killed tool left (see svc_publish()). */
-		err = bpvs_map_svc_put(in, &info->key, id) ?: svc_route(in, &info->key);
+		/* A killed tool may not have come to that. */
+		err = svc_route(in, &info->key);
 		return err ?: -EEXIST;
 	}
 	err = svc_check(info);
@@ -145,6 +145,14 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 		svc_route(in, &info->key);
 	}
 	return err;
+}
+
+/* After a tool that was killed: what is listed is served (see svc_publish()). */
+void bpvs_svcs_repair(struct bpvs_instance *in)
+{
+	for (__u32 id = 1; id < bpvs_tables_svc_high(in); id++)
+		if (in->svcs[id].flags & BPVS_SVC_IN_USE)
+			bpvs_map_svc_put(in, &in->svcs[id].key, id);
 }
 
 int bpvs_svc_add(struct bpvs_instance *in, const struct bpvs_svc_info *info)

@@ -14,22 +14,31 @@ unsigned int bpvs_stats_dest(const struct bpvs_instance *in, __u32 dest_id)
 	return BPVS_STATS_DEST(in->ro->max_svc, dest_id);
 }
 
+void bpvs_stats_cpu(const struct bpvs_instance *in, unsigned int index, unsigned int cpu,
+		    struct bpvs_stats *ret)
+{
+	size_t set = (size_t)in->ro->max_svc + in->ro->max_dest;
+	const volatile struct bpvs_stats *s = &in->stats[cpu * set + index];
+
+	*ret = (struct bpvs_stats){ s->conns, s->inpkts, s->outpkts, s->inbytes, s->outbytes };
+}
+
 /* Each CPU adds to a set of its own; a sum may miss what happens while it is made. */
 static int stats_sum(struct bpvs_instance *in, unsigned int index, struct bpvs_stats *ret)
 {
-	size_t set = (size_t)in->ro->max_svc + in->ro->max_dest;
 	struct bpvs_stats sum = { 0 };
 
-	if (index >= set)
+	if (index >= in->ro->max_svc + in->ro->max_dest)
 		return -EINVAL;
 	for (__u32 cpu = 0; cpu < in->ro->cpus; cpu++) {
-		const volatile struct bpvs_stats *s = &in->stats[cpu * set + index];
+		struct bpvs_stats s;
 
-		sum.conns += s->conns;
-		sum.inpkts += s->inpkts;
-		sum.outpkts += s->outpkts;
-		sum.inbytes += s->inbytes;
-		sum.outbytes += s->outbytes;
+		bpvs_stats_cpu(in, index, cpu, &s);
+		sum.conns += s.conns;
+		sum.inpkts += s.inpkts;
+		sum.outpkts += s.outpkts;
+		sum.inbytes += s.inbytes;
+		sum.outbytes += s.outbytes;
 	}
 	*ret = sum;
 	return 0;

@@ -309,6 +309,44 @@ int bpvs_sysctl_set(struct bpvs_instance *in, const char *name, const char *valu
 	return 0;
 }
 
+static int int_differs(struct bpvs_instance *in, const struct knob *k, const char *value)
+{
+	__s32 now = *(__s32 *)knob_at(in->cfg, k);
+	int v, err = int_set(in, k, value, &v);
+
+	if (err)
+		return err;
+	if (k->kind == DEFENCE && (v == 1 || v == 2) && (now == 1 || now == 2))
+		return 0;
+	return v != now;
+}
+
+/* The others are set in a copy, which is compared. */
+int bpvs_sysctl_differs(struct bpvs_instance *in, const char *name, const char *value)
+{
+	const struct knob *k = knob_find(name);
+	__u64 cpus[BPVS_EST_CPUS / 64], number;
+	__s32 pair[2];
+	int err;
+
+	if (!k)
+		return -ENOENT;
+	if (k->kind == CPUS) {
+		err = cpus_set(in, cpus, value);
+		return err ?: !!memcmp(cpus, knob_at(in->cfg, k), sizeof(cpus));
+	}
+	if (k->kind == PAIR) {
+		memcpy(pair, knob_at(in->cfg, k), sizeof(pair));
+		err = pair_set(pair, value);
+		return err ?: !!memcmp(pair, knob_at(in->cfg, k), sizeof(pair));
+	}
+	if (k->kind == ULONG) {
+		err = ulong_set(&number, value);
+		return err ?: number != *(__u64 *)knob_at(in->cfg, k);
+	}
+	return int_differs(in, k, value);
+}
+
 const char *bpvs_sysctl_effect(const char *name)
 {
 	const struct knob *k = knob_find(name);

@@ -333,6 +333,7 @@ int bpvs_tables_enter(struct bpvs_instance *in)
 		return err;
 	}
 	if (tool_word(in, BPVS_TOOL_CHANGING)) {
+		bpvs_svcs_repair(in);
 		bpvs_rip_repair(in);
 		bpvs_buckets_repair(in);
 	}

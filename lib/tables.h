@@ -178,6 +178,11 @@ int bpvs_backup_set(struct bpvs_instance *in, __s32 *word, __s32 value);
 void bpvs_filter_vips(struct bpvs_instance *in);
 void bpvs_filter_rips(struct bpvs_instance *in);
 
+/* ---- service.c ---- */
+
+/* Have the data path find all services that there are. */
+void bpvs_svcs_repair(struct bpvs_instance *in);
+
 /* ---- rip.c: keys of NAT destinations' endpoints ---- */
 
 /* The destination has got its service, address and port. */

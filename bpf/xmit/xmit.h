@@ -13,19 +13,30 @@ static __always_inline bool may_cut(const struct bpvs_flow *f, bool tunnel)
 	       (!(f->flags & FLOW_DF) || (tunnel && !READ_ONCE(bpvs_cfg.pmtu_disc)));
 }
 
+/* The path's MTU that a tunnel has learnt; 0 = none, or longer ago than the kernel remembers it. */
+static __always_inline __u32 pmtu_get(const struct bpvs_dest *d, __u32 now)
+{
+	__u32 pmtu = READ_ONCE(d->pmtu);
+
+	/* Ten minutes. */
+	return pmtu && now - READ_ONCE(d->pmtu_at) < 600 * bpvs_ro.clock_hz ? pmtu : 0;
+}
+
+/* What is left in a tunnel, of whose link the MTU is given; 0 = not known. */
+static __always_inline __u32 tun_room(const struct bpvs_dest *d, __u32 mtu, __u32 now)
+{
+	__u32 pmtu = pmtu_get(d, now), over = tun_overhead(d, READ_ONCE(d->tunnel));
+
+	if (pmtu && (!mtu || pmtu < mtu))
+		mtu = pmtu;
+	return mtu > over ? mtu - over : 0;
+}
+
 /* What is left of the path's MTU for the client's packet; 0 = not known. */
 static __always_inline __u32 room_in(const struct bpvs_hop *hop, const struct bpvs_dest *d,
 				     __u32 now, bool tunnel)
 {
-	__u32 mtu = hop->mtu, pmtu;
-
-	if (!tunnel)
-		return mtu;
-	pmtu = READ_ONCE(d->pmtu);
-	/* As long as the kernel remembers a path's MTU: ten minutes. */
-	if (pmtu && (!mtu || pmtu < mtu) && now - READ_ONCE(d->pmtu_at) < 600 * bpvs_ro.clock_hz)
-		mtu = pmtu;
-	return mtu > tun_overhead(d) ? mtu - tun_overhead(d) : 0;
+	return tunnel ? tun_room(d, hop->mtu, now) : hop->mtu;
 }
 
 /* Must an ICMP error (or a drop) take the place of forwarding? */
@@ -64,7 +75,7 @@ static __always_inline int emit(pkt_t *pkt, struct bpvs_flow *f, const struct co
 	}
 	if (!PKT_COMPLETE)
 		return BPVS_BUG_MAP;
-	v = tun_wrap(pkt, f, d);
+	v = tun_wrap(pkt, f, d, hit->dest);
 	if (v != BPVS_GO_ON)
 		return v;
 	return sent(pkt_send(pkt, f, hop, d->af == BPVS_V6), BPVS_TUN);
@@ -101,7 +112,7 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 	 * end of its own: 6.1's verifier would otherwise see the old pointers used behind it.
 	 */
 	if (!PKT_COMPLETE && tunnel) {
-		v = tun_wrap(pkt, f, d);
+		v = tun_wrap(pkt, f, d, hit->dest);
 		if (v != BPVS_GO_ON)
 			return v;
 		account(d, hit->dest, f->len, false);

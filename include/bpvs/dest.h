@@ -13,6 +13,14 @@ enum bpvs_fwd {
 	BPVS_FWD_BYPASS = 4, /* of connections only: to where the client meant it */
 };
 
+/* How a tunnel wraps, numbered as IP_VS_CONN_F_TUNNEL_TYPE_* there; the flags four bits up. */
+#define BPVS_TUNNEL_IPIP    0x00
+#define BPVS_TUNNEL_GUE	    0x01
+#define BPVS_TUNNEL_GRE	    0x02
+#define BPVS_TUNNEL_TYPE    0x0f
+#define BPVS_TUNNEL_CSUM    0x10
+#define BPVS_TUNNEL_REMCSUM 0x20
+
 /*
  * How to reach a neighbour, found by the FIB and kept for about a second. A sequence lock of two
  * halves: a writer stores src (with the next sequence number), then the middle, then dst; a reader
@@ -61,10 +69,11 @@ struct bpvs_dest {
 	__u32 u_threshold;
 	__u32 l_threshold;
 	__s32 weight;
-	__u32 removed_at; /* clock */
-	__u32 epoch;	  /* that of its service when it was added: see struct bpvs_svc */
-	__u8 fwd_set;	  /* the method as configured; fwd differs from it for a local address */
-	__u8 pad1[3];
+	__u32 removed_at;  /* clock */
+	__u32 epoch;	   /* that of its service when it was added: see struct bpvs_svc */
+	__u8 fwd_set;	   /* the method as configured; fwd differs from it for a local address */
+	__u8 tunnel;	   /* BPVS_TUNNEL_*, of one that is a tunnel */
+	__be16 tun_port;   /* GUE's */
 	__s32 last_weight; /* the last that was not 0, unless it was added with 0: mh's */
 	/* line 2: counters, moved by atomics in the data path */
 	__s32 active;

@@ -30,10 +30,7 @@ enum bpvs_sched_id {
 };
 
 /* Persistence engines: by what else than the client a template is found. */
-enum bpvs_pe {
-	BPVS_PE_NONE,
-	BPVS_PE_SIP,
-};
+enum bpvs_pe { BPVS_PE_NONE, BPVS_PE_SIP, BPVS_PES };
 
 #define BPVS_SVC_IN_USE	    0x1
 #define BPVS_SVC_PERSISTENT 0x2 /* as IP_VS_SVC_F_* mean them, numbers are our own */

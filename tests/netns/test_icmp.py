@@ -188,11 +188,14 @@ def test_path_of_the_tunnel_is_small(world, family, outer):
         vip = at(VIP[family], 10001)
         world.ipvsadm("-A", kind, vip, "-s", "rr")
         world.ipvsadm("-a", kind, vip, "-r", at(world.rip("far", outer), 10001), FLAG["tun"])
+    before = world.counters()
     try:
         with small_path(world.c, outer, world.rip("far", outer), "eth1", 1400):
             assert told_mtu(world, family, 10001) in (1400 - OVERHEAD[outer], 1500 - OVERHEAD[outer])
             assert told_mtu(world, family, 10001, 1500 - OVERHEAD[outer]) == 1400 - OVERHEAD[outer]
             upload(world, family, 10001, world.far)
+        moved = world.moved(before)
+        assert moved.get("icmp-out" if (family, outer) == (4, 4) else "icmp-pmtu"), moved
     finally:
         for kind in ("-t", "-u"):
             world.drop(family, 10001, kind)

@@ -22,6 +22,8 @@ CHUNKS = {
 CHUNK_NAMES = {number: name for name, number in CHUNKS.items()}
 CHUNK_BODY = {"DATA": 16, "INIT": 16, "INIT_ACK": 16, "SACK": 12, "SHUTDOWN": 4, "COOKIE_ECHO": 8,
               "HEARTBEAT": 8, "HEARTBEAT_ACK": 8}
+GUE_PORTS = range(6080, 6090)  # the scenarios'
+PORTS = range(32768, 61000)  # that the kernel takes a tunnel's source port from, by a hash of its own
 MORE_FRAGMENTS, DONT_FRAGMENT = 0x2000, 0x4000
 
 
@@ -238,6 +240,12 @@ def _read_inner(seen):
         seen.inner = read(data)
     elif seen.proto == GRE and len(data) >= 24 and data[2:4] in (b"\x08\x00", b"\x86\xdd"):
         seen.inner = read(data[8 if data[0] & 0x80 else 4 :])
+    elif seen.proto == UDP and seen.ports[1] in GUE_PORTS and is_gue(data):
+        seen.inner = read(data[12 + (data[8] & 31) * 4 :])
+
+
+def is_gue(data):
+    return len(data) >= 32 and data[8] < 32 and data[9] in (4, 41)
 
 
 def checksum(seen):
@@ -249,6 +257,8 @@ def checksum(seen):
         return "ok" if crc32c(data[:8] + bytes(4) + data[12:]) == data[8:12] else "bad"
     if seen.proto == UDP and data[6:8] == b"\0\0":
         return "none"
+    if seen.proto == GRE:
+        return "none" if not data[0] & 0x80 else "bad" if sum16(data) else "ok"
     if seen.proto == ICMP:
         return "bad" if sum16(data) else "ok"
     if seen.proto in (TCP, UDP, ICMP6):
@@ -284,10 +294,22 @@ def _chunk_words(data):
     return ",".join(names)
 
 
+def _tunnel_words(seen):
+    """What the header between the outer one and the packet in it says."""
+    if seen.proto not in (UDP, GRE):
+        return ["ipip"]
+    total = checksum(seen)
+    words = [f"sum {total}"] if total else []
+    if seen.proto == GRE:
+        return [f"gre {seen.data[:4].hex()}", *words]
+    ports = "" if seen.ports[0] in PORTS else f"from {seen.ports[0]} "
+    return [f"gue {ports}to {seen.ports[1]} {seen.data[8:12].hex()}", *words]
+
+
 def describe(seen, idents=()):
     """One line about a datagram. `idents`: those of the packets sent, to see which are kept."""
     if seen.inner:
-        outer = [f"{host_name(seen.src)} > {host_name(seen.dst)}", NAMES.get(seen.proto, "ipip"),
+        outer = [f"{host_name(seen.src)} > {host_name(seen.dst)}", *_tunnel_words(seen),
                  f"ttl {seen.ttl}", *(["df"] if seen.df else []),
                  *([f"tos {seen.tos:#x}"] if seen.tos else []),
                  *([] if seen.head_ok else ["header sum bad"])]

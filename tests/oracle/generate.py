@@ -178,6 +178,10 @@ THEMES = {
 }
 
 
+TUNNEL_TYPES = [
+    "ipip", "gue --tun-port 6080", "gue --tun-port 6081 --tun-nocsum", "gue --tun-port 6080 --tun-csum",
+    "gue --tun-port 6082 --tun-remcsum", "gre", "gre --tun-nocsum", "gre --tun-csum",
+]
 TUNNEL = r"(?m)^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-i|--ipip)( |$)"
 # What is listed in docs/differences.md and may be met: an id, and what of the text (all of these) may meet it.
 LISTED = {
@@ -188,8 +192,9 @@ LISTED = {
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
-    "tunnel-errors": [TUNNEL, r"icmp-error-by"],
+    "tunnel-pmtu-told": [TUNNEL, r"icmp-error-by .* mtu "],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
+    "wrong-sum-tunnelled": [TUNNEL, r" --tun-(rem)?csum", r" badsum"],
 }
 
 
@@ -379,8 +384,8 @@ class Generator:
                                                  "-g": rng.choice(["-g", "-g", "--gatewaying"]),
                                                  "-i": rng.choice(["-i", "-i", "--ipip"])}[how]
         how = how if words else "-g"
-        if how == "-i" and self.chance(10):
-            words += " --tun-type ipip"
+        if how == "-i" and self.chance(25):
+            words += " --tun-type " + rng.choice(TUNNEL_TYPES)
         if not self.chance(15):
             words += f" {rng.choice(['-w', '-w', '--weight'])} {self.weight()}"
         if self.chance(70 if self.theme == "threshold" else 8):

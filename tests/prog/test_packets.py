@@ -796,6 +796,48 @@ def test_icmp_quoting_little(prog, port, fam):
     sent(prog.tc(given), want, given)
 
 
+def about_tunnel(port, kind, quoted=b"", bad=False):
+    """An error by a router about the packet of `port` in the tunnel, and what it quotes of that."""
+    request_in = V4.ip(V4.client, V4.vip, 63) / l4("tcp", port, TUN, "A", b"x" * 600)
+    outer = tunnelled(V4, V4, 3, request_in)[IP]
+    given = in_s0(3, error4(kind, "10.99.0.1", V4.host_s, Raw(bytes(outer)[: quoted or None])))
+    if bad:
+        given = Ether(bytes(given))
+        given[ICMP].chksum ^= 0x100
+    return given, Raw(bytes(request_in)[: quoted - 20 if quoted else 548])
+
+
+@pytest.mark.parametrize("quoted", [0, 48, 148])
+@pytest.mark.parametrize("kind", KINDS)
+def test_icmp_about_a_tunnel(prog, port, kind, quoted):
+    """The client is told of its own packet, and that it must be smaller by the outer header."""
+    open_flow(prog, V4, "tcp", port, TUN)
+    given, about = about_tunnel(port, kind, quoted)
+    same(prog.xdp(given, "s0"), given)
+    want = error4(kind, V4.vip, V4.client, about)
+    if kind == "frag-needed":
+        want[ICMP].nexthopmtu -= 20
+    want = IP(bytes(want))
+    with prog.counting() as grown:
+        result = prog.tc(given, "s0")
+    assert grown == {"icmp-out": 1}
+    assert result.fate == "sent"
+    checksums_hold(result.raw)
+    got = IP(result.raw[14:])
+    assert (got.src, got.dst, got.tos) == (V4.vip, V4.client, 0xC0)
+    assert bytes(got.payload) == bytes(want.payload)
+
+
+def test_icmp_about_a_tunnel_refused(prog, port):
+    """Too short to tell the ports, or with a wrong sum, which a new one would hide."""
+    open_flow(prog, V4, "tcp", port, TUN)
+    for bad in ({"quoted": 43}, {"bad": True}):
+        given, _ = about_tunnel(port, "unreachable", **bad)
+        with prog.counting() as grown:
+            same(prog.tc(given, "s0"), given)
+        assert grown == {"icmp-other": 1}
+
+
 # ---- what is none of our business ----
 
 

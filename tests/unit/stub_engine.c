@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The engine of ipvsadm-stub: tables in the file that BPVS_STUB names, so that one invocation sees
- * what the last one did, without privileges and without a data path.
+ * The engine of ipvsadm-stub and bpvs-stub: tables in the file that BPVS_STUB names, so that one
+ * invocation sees what the last one did, without privileges and without a data path.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,8 +43,14 @@ int bpvs_open_or_up(struct bpvs_instance **ret)
 	return 0;
 }
 
+int bpvs_open(struct bpvs_instance **ret)
+{
+	return bpvs_open_or_up(ret);
+}
+
 void bpvs_close(struct bpvs_instance *in)
 {
+	bpvs_chunks_close(in);
 	bpvs_tables_free(in);
 	free(fake_of(in));
 }

@@ -664,10 +664,13 @@ static void test_killed_between(void **state)
 	assert_int_equal(bpvs_dest_del(in, &svc.key, &added.addr, added.port), 0);
 	in->dests[ids[0]].flags &= ~BPVS_DEST_AVAILABLE;
 	in->dests[ids[1]].flags |= BPVS_DEST_AVAILABLE;
+	assert_int_equal(bpvs_map_svc_del(in, &svc.key), 0);
 	in->cfg->tool_reserved[BPVS_TOOL_CHANGING] = 1;
 	fake_of(in)->clock += 1000 * FAKE_HZ;
 	bpvs_tables_free(in);
 	assert_int_equal(bpvs_dest_add(in, &svc.key, &removed), -EEXIST);
+	/* and what is listed can be found by the data path */
+	assert_int_equal(fake_map_find(in, &svc.key), in->dests[ids[0]].svc);
 	assert_int_equal(bpvs_dest_del(in, &svc.key, &added.addr, added.port), -ENOENT);
 	assert_true(in->dests[ids[0]].flags & BPVS_DEST_AVAILABLE);
 	assert_false(in->dests[ids[1]].flags & BPVS_DEST_AVAILABLE);

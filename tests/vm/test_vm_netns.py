@@ -2,7 +2,8 @@
 """The netns tier on Debian's stock 6.1: a sample by default, all of it with BPVS_VM=full.
 
 That kernel has what the host's may not: the real ipip device, which the TUN labs' real servers use
-there, SCTP sockets, and 802.1Q devices, which only here can be tested.
+there, the ends of GUE and GRE tunnels, SCTP sockets, and 802.1Q devices, which only here can be
+tested.
 """
 
 import os
@@ -23,14 +24,21 @@ SCTP = [
     "tests/netns/test_associations.py::test_associations[nat-xdp-4]",
     "tests/netns/test_associations.py::test_associations[tun-xdp-6]",
 ]
+TUNNELS = [
+    f"tests/netns/test_tunnel_types.py::{name}" for name in (
+        "test_upload[xdp-4in4-gue-csum]", "test_upload[xdp-4in6-gue]", "test_upload[xdp-6in4-gre]",
+        "test_upload[xdp-6in6-gre-csum]", "test_room[xdp-4in4-gue-remcsum]",
+        "test_error_of_the_tunnels_end[xdp-gue]", "test_error_of_the_tunnels_end[xdp-gre]",
+    )
+]
 MARKS = ["tests/netns/test_marks_host.py::test_ipv6_before_6_17"]
 VLAN = ["tests/netns/test_vlan.py"]
 FULL = ["tests/netns"]
 
 
 def guest_pytest(what, timeout):
-    command = ["env", "BPVS_PATIENCE=12", "BPVS_VLAN=1", "/usr/bin/python3", "-m", "pytest", "-q",
-               "-p", "no:cacheprovider", *what]
+    command = ["env", "BPVS_PATIENCE=12", "BPVS_VLAN=1", "BPVS_TUNNELS=1", "/usr/bin/python3", "-m",
+               "pytest", "-q", "-p", "no:cacheprovider", *what]
     done = vm_run(command, timeout=timeout)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     return done.stdout
@@ -53,6 +61,11 @@ def test_labs(kernel):
 def test_sctp(kernel):
     out = guest_pytest(SCTP, 900)
     assert re.search(rf"^{len(SCTP)} passed, 0 failed, 0 skipped$", out, re.M), out
+
+
+def test_tunnels(kernel):
+    out = guest_pytest(TUNNELS, 900)
+    assert re.search(rf"^{len(TUNNELS)} passed, 0 failed, 0 skipped$", out, re.M), out
 
 
 def test_marks(kernel):

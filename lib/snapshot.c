@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
-#include "commands.h"
+#include "bpvs.h"
 
 /*
  * ipvsadm orders by differences of 32 bits, so 200.0.0.1 comes before 10.0.0.1. Listings are
@@ -25,8 +25,8 @@ static int addr_cmp(const struct bpvs_addr *a, const struct bpvs_addr *b)
 
 static int row_cmp(const void *x, const void *y)
 {
-	const struct bpvs_svc_key *a = &((const struct table_row *)x)->svc.key;
-	const struct bpvs_svc_key *b = &((const struct table_row *)y)->svc.key;
+	const struct bpvs_svc_key *a = &((const struct bpvs_snapshot_row *)x)->svc.key;
+	const struct bpvs_svc_key *b = &((const struct bpvs_snapshot_row *)y)->svc.key;
 
 	return word_cmp(a->fwmark, b->fwmark) ?:
 	       word_cmp(a->af, b->af) ?:
@@ -53,24 +53,24 @@ static int dest_cmp(const void *x, const void *y)
 
 static int row_add(const struct bpvs_svc_info *svc, void *arg)
 {
-	struct table *t = arg;
+	struct bpvs_snapshot *t = arg;
 
 	/* Grows at powers of two. */
 	if (!(t->num & (t->num - 1))) {
 		size_t room = t->num ? 2 * (size_t)t->num : 1;
-		struct table_row *rows = realloc(t->rows, room * sizeof(*rows));
+		struct bpvs_snapshot_row *rows = realloc(t->rows, room * sizeof(*rows));
 
 		if (!rows)
 			return -ENOMEM;
 		t->rows = rows;
 	}
-	t->rows[t->num++] = (struct table_row){ .svc = *svc };
+	t->rows[t->num++] = (struct bpvs_snapshot_row){ .svc = *svc };
 	return 0;
 }
 
 static int dest_add(const struct bpvs_dest_info *dest, void *arg)
 {
-	struct table_row *row = arg;
+	struct bpvs_snapshot_row *row = arg;
 
 	if (!(row->num_dests & (row->num_dests - 1))) {
 		size_t room = row->num_dests ? 2 * (size_t)row->num_dests : 1;
@@ -84,7 +84,7 @@ static int dest_add(const struct bpvs_dest_info *dest, void *arg)
 	return 0;
 }
 
-static int row_fill(struct bpvs_instance *in, struct table_row *row, bool sorted)
+static int row_fill(struct bpvs_instance *in, struct bpvs_snapshot_row *row, bool sorted)
 {
 	int err = bpvs_dest_walk(in, &row->svc.key, dest_add, row);
 
@@ -94,10 +94,10 @@ static int row_fill(struct bpvs_instance *in, struct table_row *row, bool sorted
 	return err == -ESRCH ? 0 : err;
 }
 
-int table_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
-	       struct table *ret)
+int bpvs_snapshot_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool sorted,
+		       struct bpvs_snapshot *ret)
 {
-	struct table t = { 0 };
+	struct bpvs_snapshot t = { 0 };
 	int err;
 
 	if (key) {
@@ -112,13 +112,13 @@ int table_read(struct bpvs_instance *in, const struct bpvs_svc_key *key, bool so
 	for (unsigned int i = 0; i < t.num && !err; i++)
 		err = row_fill(in, &t.rows[i], sorted);
 	if (err)
-		table_free(&t);
+		bpvs_snapshot_free(&t);
 	else
 		*ret = t;
 	return err;
 }
 
-void table_free(struct table *t)
+void bpvs_snapshot_free(struct bpvs_snapshot *t)
 {
 	for (unsigned int i = 0; i < t->num; i++)
 		free(t->rows[i].dests);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the preloaded library share. */
+#pragma once
+
+#include "family.h"
+
+/* Of what stands before the program's own. */
+#define INTERPOSED __attribute__((visibility("default")))
+
+/* The library that answers, loaded on the first call; NULL: it could not be. */
+const struct bpvs_shim_answers *bpvs_shim_engine(void);
+/* One call of it at a time. */
+void bpvs_shim_lock(void);
+void bpvs_shim_unlock(void);
+/* The next definition of a function that we stand before. */
+void *bpvs_shim_next(const char *name);
