@@ -4,7 +4,7 @@
 BUILD ?= build
 
 .PHONY: all deps demo check check-shim check-vm hammer bench bench-vm oracle oracle-long \
-	corpus install format lint \
+	corpus install deb format lint \
 	clean
 
 all: $(BUILD)/build.ninja
@@ -57,6 +57,10 @@ oracle-long: all
 corpus: all
 	@tests/corpus/run --kernel $(KERNEL) --seed $(SEED) --only '$(ONLY)' --on $(or $(ON),live) \
 		$(if $(COUNT),--count $(COUNT))
+
+# bpvs and bpvs-ipvsadm for Debian 12, in $(BUILD)/deb
+deb:
+	@BPVS_BUILD=$(BUILD) tools/make-deb
 
 install: all
 	@ninja -C $(BUILD) install

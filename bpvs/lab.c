@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #ifndef BPVS_LABDIR
-#define BPVS_LABDIR "/usr/share/bpvs/lab"
+#define BPVS_LABDIR "/usr/libexec/bpvs/lab"
 #endif
 
 static int self(char *path, size_t size)

@@ -15,12 +15,29 @@ static const struct verb {
 #undef BPVS_VERB
 };
 
+void verb_usage(FILE *to, const char *verb, const char *before)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		const char *form = verbs[i].args, *end;
+
+		if (strcmp(verb, verbs[i].name))
+			continue;
+		do {
+			end = strchrnul(form, '\n');
+			fprintf(to, "%sbpvs %s%s%.*s\n", before, verb, *form ? " " : "",
+				(int)(end - form), form);
+			form = end + 1;
+		} while (*end);
+	}
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to, "Usage: bpvs VERB [ARGUMENTS]\n\n");
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		fprintf(to, "  bpvs %s%s%s\n        %s\n", verbs[i].name, *verbs[i].args ? " " : "",
-			verbs[i].args, verbs[i].help);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		verb_usage(to, verbs[i].name, "  ");
+		fprintf(to, "        %s\n", verbs[i].help);
+	}
 }
 
 int main(int argc, char **argv)

@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "verbs.h"
 
 enum mode { MODE_NONE, MODE_DR, MODE_TUN, MODE_NAT };
 
@@ -33,12 +34,11 @@ struct wish {
 	size_t n_gateways;
 };
 
-static const char usage[] =
-	"usage: bpvs realserver up --mode dr|tun --vip V [--vip V]... [--dev D] [--arp "
-	"sysctl|nft]\n"
-	"                          [--decap auto|kernel|bpf]\n"
-	"       bpvs realserver up --mode nat --gateway DIP [--gateway DIP6] [--dev D]\n"
-	"       bpvs realserver down | status\n";
+static void usage(FILE *to)
+{
+	fputs("Usage:\n", to);
+	verb_usage(to, "realserver", "  ");
+}
 
 static int complain(const char *what, const char *detail)
 {
@@ -464,9 +464,9 @@ int cmd_realserver(int argc, char **argv)
 	if (!strcmp(verb, "status") && argc == 2)
 		return only_root(status);
 	if (!strcmp(verb, "--help") || !strcmp(verb, "-h")) {
-		fputs(usage, stdout);
+		usage(stdout);
 		return 0;
 	}
-	fputs(usage, stderr);
+	usage(stderr);
 	return 2;
 }

@@ -2,6 +2,11 @@
 /* The verbs: argv[0] is the verb's name, the value returned the exit status (2: bad arguments). */
 #pragma once
 
+#include <stdio.h>
+
 #define BPVS_VERB(verb, args, help) int cmd_##verb(int argc, char **argv);
 #include "verbs.def"
 #undef BPVS_VERB
+
+/* A line for each form that the verb's arguments may have. */
+void verb_usage(FILE *to, const char *verb, const char *before);

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Man pages: clean, and about all that the tools have."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from common import BUILD, ROOT
+
+PAGES = sorted(p.name.removesuffix(".in") for p in (ROOT / "man").glob("*.in"))
+TOOLS = {"ipvsadm.8": "ipvsadm/ipvsadm", "bpvs.8": "bpvs/bpvs"}
+
+
+def run(*argv, **kwargs):
+    return subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=60,
+                          check=False, **kwargs)
+
+
+def shown(page):
+    env = dict(os.environ, MANWIDTH="400", LC_ALL="C.UTF-8", MAN_KEEP_FORMATTING="")
+    return run("man", "-l", BUILD / "man" / page, env=env).stdout
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_clean(page):
+    """groff and mandoc have nothing to say."""
+    path = BUILD / "man" / page
+    env = dict(os.environ, LC_ALL="C.UTF-8", MANROFFSEQ="")
+    assert run("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", path, env=env).stderr == ""
+    done = run("mandoc", "-Tlint", "-Wwarning", path)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("page", TOOLS)
+def test_complete(page):
+    """Each row of the tables has a paragraph of its own, not just what --help says."""
+    done = run(ROOT / "tools/gen-docs", "missing", BUILD / "man/tables.txt",
+               ROOT / "man" / f"{page}.in")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("page", TOOLS)
+def test_help_is_in_it(page):
+    """By another way than the tables: words of --help that begin with a dash."""
+    words = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", run(BUILD / TOOLS[page], "--help").stdout))
+    assert len(words) > 8
+    text = shown(page)
+    assert [w for w in sorted(words) if not re.search(rf"(?<![\w-]){w}(?![\w-])", text)] == []
+
+
+def test_lab_and_table_agree():
+    """The lab is a script, with a usage text of its own."""
+    lab = re.findall(r"^ +bpvs (lab .*)", run(ROOT / "lab/lab", "--help").stdout, re.M)
+    table = re.findall(r"^ +bpvs (lab .*)", run(BUILD / TOOLS["bpvs.8"], "--help").stdout, re.M)
+    assert lab == table and len(lab) == 3
+
+
+def test_verbs_know_their_options():
+    """What the table says of a verb's options is what the verb takes, and no other."""
+    text = run(BUILD / TOOLS["bpvs.8"], "--help").stdout
+    for verb in ("up", "realserver"):
+        forms = " ".join(re.findall(rf"^ +bpvs {verb}\b(.*)", text, re.M))
+        said = set(re.findall(r"--([a-z-]+)", forms))
+        source = (ROOT / "bpvs" / f"{verb}.c").read_text()
+        taken = set(re.findall(r'\{ "([a-z-]+)", (?:required|no|optional)_argument', source))
+        assert said == taken and taken
