@@ -40,6 +40,11 @@ def offers(line, prefix=()):
     ("bpvs up --mode tc ", {"--dev", "--conns"}, {"auto"}),
     ("bpvs up --dev l", {"lo"}, set()),
     ("bpvs sysctl drop", {"drop_entry", "drop_packet"}, {"am_droprate"}),
+    ("bpvs proc ip_vs_c", {"ip_vs_conn", "ip_vs_conn_sync"}, {"ip_vs"}),
+    ("bpvs status -", {"-v", "--json"}, {"|"}),
+    ("bpvs apply ", {"-f", "--keep"}, {"FILE"}),
+    ("bpvs drain 192.0.2.1 --", {"--deadline", "--service"}, {"--dest"}),
+    ("bpvs run -- ipvsa", {"ipvsadm"}, {"-f"}),
     ("bpvs realserver ", {"up", "down", "status"}, {"dr"}),
     ("bpvs realserver up --mode ", {"dr", "tun", "nat"}, {"up"}),
     ("bpvs realserver up --mode dr --", {"--vip", "--arp", "--decap"}, set()),
@@ -103,6 +108,7 @@ def test_running_state(engine):
     assert offers("ipvsadm -E -u ", engine) == {"192.0.2.7:53"}
     assert offers("ipvsadm -L -f ", engine) == {"77"}
     assert offers("ipvsadm -e -t 192.0.2.1:80 -r ", engine) == {"10.0.0.2:80", "10.0.0.3:8080"}
+    assert "10.0.0.3:8080" in offers("bpvs drain 10.", engine)
     assert offers("bpvs flush --dest ", engine) == {"10.0.0.2:80", "10.0.0.3:8080",
                                                     "[2001:db8::2]:443"}
 

@@ -102,10 +102,22 @@ def test_in_the_place_of_ipvsadm(make_root):
     assert root.status("bpvs-ipvsadm") == "config-files"
     assert root.run("ipvsadm-save", "-x", check=False).returncode == 1
     assert "libnl" in root.sh("ldd /sbin/ipvsadm").stdout
+    root.run("bpvs", "run", "--", "ipvsadm", "-A", "-t", "10.0.0.1:80", "-s", "sed")
+    assert "sed" in root.run("bpvs", "run", "--", "ipvsadm", "-Sn").stdout
+    root.run("bpvs", "down")
     root.apt("purge", *NAMES)
     assert root.exists("/etc/ipvsadm.rules") and root.exists("/sbin/ipvsadm-restore")
 
 
+KEEPALIVED = """
+virtual_server 10.0.0.9 80 {
+    lvs_sched rr
+    lvs_method NAT
+    protocol TCP
+    real_server 10.0.0.2 80 {
+    }
+}
+"""
 UNITS = ("bpvs.service", "ipvsadm.service", "keepalived.service")
 
 
@@ -134,6 +146,12 @@ def test_units(make_root):
     assert root.run("ipvsadm", "-Sn").stdout == "-A -t 10.0.0.1:80 -s rr\n"
     root.sh("ipvsadm -A -f 7 -s sed; systemctl restart bpvs")
     assert root.run("ipvsadm", "-Sn").stdout == "-A -t 10.0.0.1:80 -s rr\n-A -f 7 -s sed\n"
+    # keepalived has its services from where it always had them, and puts them here
+    root.sh("mkdir -p /etc/keepalived; cat >/etc/keepalived/keepalived.conf", input=KEEPALIVED)
+    root.run("systemctl", "restart", "keepalived")
+    root.until(["sh", "-c", "ipvsadm -Sn | grep -qxF -e '-a -t 10.0.0.9:80 -r 10.0.0.2:80 -m -w 1'"])
+    root.run("systemctl", "stop", "keepalived")
+    assert "10.0.0.9" not in root.run("ipvsadm", "-Sn").stdout
     # a rule that is refused is told of, and the unit says so
     root.sh("echo '-a -t 10.9.9.9:80 -r 10.0.0.2:80' >>/etc/bpvs/rules")
     assert root.run("systemctl", "reload", "bpvs", check=False).returncode != 0
