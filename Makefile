@@ -36,9 +36,11 @@ check-shim: all
 
 bench: all
 	@tests/bench/run
+	@tests/bench/control.py $(if $(BENCH),--services 100 --servers 20)
 
 bench-vm: all
 	@tests/vm/bench
+	@tests/bench/control.py --vm
 
 # Kernel IPVS and BPVS side by side (tests/oracle): KERNEL=6.12 SEED=7 COUNT=500 ONLY=persist
 KERNEL ?= 6.1

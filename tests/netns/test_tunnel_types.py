@@ -5,7 +5,7 @@ like): uploads, sizes and errors. rs1 wants no checksums of GRE, rs2 does.
 """
 
 import pytest
-from test_icmp import told_mtu, upload
+from test_icmp import no_memory, told_mtu, upload  # noqa: F401
 
 import netns
 from world import AF, FLAG, VIP, at

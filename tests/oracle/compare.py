@@ -36,7 +36,7 @@ def steps(text):
         if line.startswith("  "):
             found[-1][1].append(line.strip())
         else:
-            found.append((line.removesuffix(": nothing"), []))
+            found.append((re.sub(": (nothing|nobody)$", "", line), []))
     return found
 
 
@@ -55,8 +55,9 @@ def refused_from(kernel, bpvs):
 
 
 def passed_on(kernel, bpvs):
-    """Out to the router behind which the address is; the kernel says it has no such socket."""
-    return bool(bpvs) and all(line.startswith("in o:") for line in bpvs) and all(
+    """Out to the router behind which the address is, which may answer; the kernel has no socket."""
+    answered = not kernel and all(re.match(r"out \S+: [wW]\d+:", line) for line in bpvs)
+    return bool(bpvs) and (answered or all(line.startswith("in o:") for line in bpvs)) and all(
         line.startswith("out ") for line in kernel)
 
 

@@ -86,7 +86,7 @@ class Judgement:
         for number, (a, b) in enumerate(zip(ours, theirs)):
             own = self.scenario.events[number].differs if number < len(self.scenario.events) else []
             differs = compare.differs(a, b)
-            named = {i.rstrip("?"): i for i in own + self.scenario.differs}
+            named = {i.rstrip("?"): i for i in self.scenario.differs + own}
             ids = compare.explained(list(named), a, b) if differs else []
             yield number, [named[i] for i in ids], differs
 

@@ -75,6 +75,17 @@ def test_everything(listed):
     assert named[None, None, 4294967295]["persistence"] == {"timeout": 30, "prefix_length": 64}
 
 
+def test_tunnels(run):
+    run("-R", stdin="-A -t 10.0.0.1:80\n" + "".join(
+        f"-a -t 10.0.0.1:80 -r 10.0.0.{n} -i --tun-type {words}\n" for n, words in enumerate(
+            ("ipip", "gue --tun-port 6080", "gue --tun-port 6081 --tun-remcsum", "gre --tun-csum"), 2)))
+    document = json.loads(run("-L", "--json"))
+    jsonschema.Draft7Validator(SCHEMA).validate(document)
+    assert [d["tunnel"] for d in document["services"][0]["destinations"]] == [
+        {"type": "ipip"}, {"type": "gue", "port": 6080, "checksum": "none"},
+        {"type": "gue", "port": 6081, "checksum": "remote"}, {"type": "gre", "checksum": "full"}]
+
+
 def test_a_part(listed):
     assert set(listed("-t", "10.0.0.1:80")) == {"services"}
     assert listed("-c") == {"connections": []}
