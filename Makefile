@@ -3,8 +3,8 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-keepalived check-vm hammer bench bench-vm oracle oracle-long install format lint \
-	clean
+.PHONY: all deps demo check check-keepalived check-vm hammer bench bench-vm oracle oracle-long \
+	install format lint clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)

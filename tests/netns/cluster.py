@@ -202,6 +202,13 @@ class Cluster:
 
     # ---- the world that keepalived looks at ----
 
+    def well(self):
+        """All servers as they were."""
+        for name, nginx in self.nginx.items():
+            (self.dir / f"{name}.sick").unlink(missing_ok=True)
+            if not nginx.pid_file.exists():
+                nginx.start()
+
     def sick(self, name, sick=True):
         """For HTTP_GET and MISC_CHECK a server can be ill that answers everybody else."""
         mark = self.dir / f"{name}.sick"
@@ -252,6 +259,18 @@ class Cluster:
             ka.block("virtual_ipaddress", *first), ka.block("virtual_ipaddress_excluded", *rest),
             *lines)
 
+    def alone(self):
+        """d1 has the addresses for good, so that its keepalived can do without VRRP; as there IPv6's
+        are deprecated, or checks would come from an address that the real servers have, too."""
+        each = [(vip("nat", f), "eth0", f) for f in FAMILIES] + \
+            [(a, "eth1", f) for f in FAMILIES for a in (gateway(f), vip("dr", f), vip("tun", f))]
+        World.batch(self.d1.host, [f"addr add {a} dev {dev}" + " preferred_lft 0" * (f == 6)
+                                   for a, dev, f in each])
+
+    def start_alone(self, *services, globals_=(), names=SERVERS, methods=METHODS):
+        self.d1.keepalived.start(ka.global_defs(*globals_), *services, options=("-C",))
+        self.wait_servers(self.d1, set(names), methods=methods)
+
     def start(self, *services, globals_=(), vrrp=()):
         for director in self.directors.values():
             director.keepalived.start(ka.global_defs(*globals_), self.vrrp(director, *vrrp),
@@ -275,5 +294,14 @@ class Cluster:
     def requests(self, method, family, **options):
         return Requests(self.client, family, vip(method, family), **options)
 
-    def session(self, method, family, **options):
-        return Session(self.client, family, vip(method, family), **options)
+    def session(self, method, family, names=SERVERS, **options):
+        """A connection that one of these servers has."""
+        seen = []
+        for _ in range(40):
+            session = Session(self.client, family, vip(method, family), **options)
+            netns.wait_for("an answer", 10, lambda s=session: s.requests)
+            seen.append(session.requests[0])
+            if seen[-1].server in names:
+                return session
+            session.stop()
+        raise AssertionError(f"{method} IPv{family}: none of {names} answers: {seen}")

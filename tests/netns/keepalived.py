@@ -97,6 +97,12 @@ class Keepalived:
     def logged(self, pattern, since=0):
         return re.search(pattern, self.log()[since:])
 
+    def complaints(self, since=0):
+        """What it says of IPVS and of itself that is no good news."""
+        return [line for line in self.log()[since:].splitlines()
+                if re.search("(?i)error|cannot|unable|BPVS:|respawn|exited", line)
+                and "Error connecting" not in line]
+
     def wait_logged(self, pattern, seconds=20, since=0):
         return wait_for(f"{pattern!r} in {self.log_file}", seconds,
                         lambda: self.logged(pattern, since))

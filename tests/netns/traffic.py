@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Clients that go on while something happens: what they lost, when, and for how long."""
 
+import random
 import re
 import socket
 import threading
@@ -72,7 +73,8 @@ class Client(threading.Thread):
                 request.error = f"{type(e).__name__}: {e}"
             request.ended = time.monotonic()
             self.requests.append(request)
-            self.ending.wait(self.pace)
+            # out of step with others, or who takes turns would serve one of them always the same
+            self.ending.wait(self.pace * random.uniform(0.5, 1.5))
 
     def stop(self):
         self.ending.set()
