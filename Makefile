@@ -3,8 +3,8 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-keepalived check-vm hammer bench bench-vm oracle oracle-long \
-	install format lint clean
+.PHONY: all deps demo check check-keepalived check-shim check-vm hammer bench bench-vm oracle \
+	oracle-long install format lint clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -32,6 +32,10 @@ check-keepalived: all
 
 check-vm: all
 	@BPVS_VM=full tests/run tests/vm/test_vm_netns.py
+
+# Programs of kernel IPVS: every recorded case, and new messages beside the kernel's own answers.
+check-shim: all
+	@BPVS_SHIM=full tests/run tests/prog/test_shim.py tests/vm/test_vm_shim.py
 
 bench: all
 	@tests/bench/run

@@ -219,8 +219,9 @@ static __always_inline int answer_no_dest(struct conn_scratch *x)
 
 /*
  * nat_icmp_send: tell a NAT real server that nobody knows the connection of its packet x->flow. Not
- * about what ends a connection. The source is the address that we speak to the server from. Not
- * inlined: its key would be on the stack of all that run() calls.
+ * about what ends a connection, nor what the stack will not forward either. The source is the
+ * address that we speak to the server from. Not inlined: its key would be on the stack of all that
+ * run() calls.
  */
 static __noinline int answer_stray(struct conn_scratch *x)
 {
@@ -234,7 +235,7 @@ static __noinline int answer_stray(struct conn_scratch *x)
 	__u32 *id;
 
 	/* An ABORT is marked, too. */
-	if (x->flow.tcp_flags & TH_RST)
+	if (x->flow.tcp_flags & TH_RST || x->flow.ttl <= 1)
 		return BPVS_NO_REPLY;
 	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
 	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;

@@ -6,20 +6,14 @@
  */
 #pragma once
 
-#include "pipeline.h"
+#include "emit_tc.h"
 
 static __always_inline int bypass_emit(ctx_t *ctx, struct conn_scratch *x, __u8 af)
 {
 	int act;
 	pkt_t pkt;
 
-	pkt_open(&pkt, ctx);
-	pkt.af = af;
-	pkt.net = pkt.data + (x->flow.l3 & 0xff);
-	/* Implied by what follows, which clang sees and the verifier does not. */
-	if (pkt.data + ETH_HLEN > pkt.end)
-		return BPVS_WRITE;
-	if (pkt.net + (af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt.end)
+	if (!pkt_reopen(&pkt, ctx, &x->flow, af))
 		return BPVS_WRITE;
 	ttl_down(&pkt);
 	act = pkt_send(&pkt, &x->flow, &x->hop, af == BPVS_V6);

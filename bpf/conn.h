@@ -97,6 +97,9 @@ struct conn_scratch {
 	__u32 why;    /* the verdict that the answer stands for */
 	__u32 counts; /* the destination whose packet out it counts as; 0 = none's */
 	struct call_id call;
+	/* What the flow's new connection takes the place of, once that is scheduled; 0 = nothing */
+	__u64 old_word;
+	__u32 old_idx;
 };
 
 struct {
@@ -272,4 +275,20 @@ static __always_inline void key_reply(struct conn_key *k, const struct bpvs_flow
 	k->reply = 1;
 	k->how = 0;
 	k->now = now;
+}
+
+/* End what the flow's new connection takes the place of. */
+static __always_inline void conn_end_old(struct conn_scratch *x)
+{
+	struct bpvs_conn *c;
+	__u64 word;
+
+	if (likely(!x->old_word))
+		return;
+	c = conn_slot(x->old_idx);
+	/* Another CPU may have ended it, and the slot be the new connection's by now. */
+	word = c ? READ_ONCE(c->word) : 0;
+	if (c && word_same_gen(word, x->old_word))
+		bpvs_conn_kill(x->old_idx, word);
+	x->old_word = 0;
 }

@@ -7,19 +7,26 @@
 
 #include "pipeline.h"
 
+/* The packet of a flow that has been parsed, up to the end of its network header. */
+static __always_inline bool pkt_reopen(pkt_t *pkt, ctx_t *ctx, const struct bpvs_flow *f, __u8 af)
+{
+	pkt_open(pkt, ctx);
+	pkt->af = af;
+	pkt->net = pkt->data + (f->l3 & 0xff);
+	pkt->trans = pkt->data + (f->l4 & 0x3ff);
+	/* Implied by what follows, which clang sees and the verifier does not. */
+	if (pkt->data + ETH_HLEN > pkt->end)
+		return false;
+	return pkt->net + (af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) <=
+	       pkt->end;
+}
+
 static __always_inline int emit_family(ctx_t *ctx, struct conn_scratch *x,
 				       const struct bpvs_dest *d, __u8 af, bool reply)
 {
 	pkt_t pkt;
 
-	pkt_open(&pkt, ctx);
-	pkt.af = af;
-	pkt.net = pkt.data + (x->flow.l3 & 0xff);
-	pkt.trans = pkt.data + (x->flow.l4 & 0x3ff);
-	/* Implied by what follows, which clang sees and the verifier does not. */
-	if (pkt.data + ETH_HLEN > pkt.end)
-		return BPVS_WRITE;
-	if (pkt.net + (af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) > pkt.end)
+	if (!pkt_reopen(&pkt, ctx, &x->flow, af))
 		return BPVS_WRITE;
 	return emit(&pkt, &x->flow, &x->hit, d, &x->hop, reply);
 }

@@ -368,12 +368,27 @@ static __always_inline int icmp_related(pkt_t *pkt, struct bpvs_flow *f)
 	return LATER_ICMP;
 }
 
+/* A stray packet is quoted as IPVS meets it: after a hop. */
+static __always_inline int stray_hop(ctx_t *ctx, const struct bpvs_flow *f)
+{
+	pkt_t pkt;
+
+	if (!(f->af == BPVS_V4 ? pkt_reopen(&pkt, ctx, f, BPVS_V4)
+			       : pkt_reopen(&pkt, ctx, f, BPVS_V6)))
+		return BPVS_WRITE;
+	ttl_down(&pkt);
+	return LATER_ANSWER;
+}
+
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
 {
 	int v;
 
-	if (later == LATER_STRAY)
+	if (later == LATER_STRAY) {
 		later = answer_stray(x);
+		if (later == LATER_ANSWER)
+			later = stray_hop(ctx, &x->flow);
+	}
 	if (later < BPVS_COUNTERS)
 		return later;
 	if (later == LATER_ANSWER)

@@ -74,16 +74,13 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 }
 
 /*
- * An existing connection: go on with it, or end it (GO_ON, *ret_gone) so that the packet is looked
- * at as one without, or drop.
+ * An existing connection: go on with it, or have the packet looked at as one without (GO_ON,
+ * *ret_gone), or drop.
  */
 static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 						    const struct bpvs_dest *d,
 						    const struct bpvs_flow *f, bool *ret_gone)
 {
-	struct bpvs_conn *c;
-	__u64 word;
-
 	/* Over and used again goes before removed: the next one may be served elsewhere. */
 	if (likely(!conn_reused(hit, d, f))) {
 		if (likely(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
@@ -92,13 +89,6 @@ static __always_inline enum bpvs_verdict conn_check(const struct conn_hit *hit,
 			return BPVS_DEST_GONE;
 	}
 	*ret_gone = true;
-	c = conn_slot(hit->idx);
-	if (!c)
-		return BPVS_GO_ON;
-	/* Another CPU may have ended it, and the slot be the new connection's by now. */
-	word = READ_ONCE(c->word);
-	if (word_same_gen(word, hit->word))
-		bpvs_conn_kill(hit->idx, word);
 	return BPVS_GO_ON;
 }
 
@@ -118,7 +108,9 @@ static __always_inline bool conn_look(const struct conn_key *k, struct conn_hit 
 	return true;
 }
 
-static __always_inline int conn_start(const struct bpvs_flow *f, const struct conn_key *k)
+/* `old`: the connection that it has and that is over, or NULL. */
+static __always_inline int conn_start(const struct bpvs_flow *f, const struct conn_key *k,
+				      const struct conn_hit *old)
 {
 	struct conn_scratch *x = conn_scratch();
 
@@ -127,6 +119,8 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 	pkt_keep_flow(x, f);
 	x->n.key = *k;
 	x->call.look = CALL_UNREAD;
+	x->old_word = old ? old->word : 0;
+	x->old_idx = old ? old->idx : 0;
 	return LATER_START;
 }
 
@@ -152,7 +146,7 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 
 	key_request(&k, f, now);
 	if (unlikely(!(pass == PASS_STARTED ? conn_started(&hit) : conn_look(&k, &hit))))
-		return conn_start(f, &k);
+		return conn_start(f, &k, NULL);
 	if (unlikely((hit.flags & BPVS_CONN_FWD) == BPVS_FWD_BYPASS))
 		return conn_bypass(f, &hit);
 	d = dest_get(hit.dest);
@@ -162,7 +156,7 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 	if (v != BPVS_GO_ON)
 		return v;
 	if (unlikely(gone))
-		return conn_start(f, &k);
+		return conn_start(f, &k, &hit);
 	return xmit_in(pkt, f, &hit, d, now);
 }
 
@@ -357,6 +351,7 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 		v = bpvs_schedule(x);
 		if (v == LATER_CALL)
 			v = call_read(ctx, x) ?: bpvs_schedule(x);
+		conn_end_old(x);
 		if (v == BPVS_GO_ON)
 			v = walk_again(ctx, v6, PASS_STARTED);
 		else if (v == BPVS_NO_SERVICE)

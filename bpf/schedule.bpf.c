@@ -467,7 +467,9 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_DEFENCE;
 	if (v != BPVS_GO_ON)
 		return v;
+	/* As to IPVS, the old connection counts until its successor is scheduled. */
 	id = choose(x, svc, full);
+	conn_end_old(x);
 	d = dest_get(id);
 	if (!id || !d)
 		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);

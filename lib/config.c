@@ -52,7 +52,7 @@ int bpvs_timeouts_set(struct bpvs_instance *in, const struct bpvs_timeouts *t)
 {
 	struct bpvs_config *cfg = in->cfg;
 	unsigned int hz = bpvs_clock_hz(in);
-	__u32 max = INT_MAX / hz; /* expiry times are compared as signed differences */
+	__u32 max = INT_MAX / (hz << in->ro->clock_shift); /* the kernel's, in jiffies */
 
 	if (t->tcp > max || t->tcp_fin > max || t->udp > max)
 		return -EINVAL;

@@ -49,10 +49,9 @@ static int dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_inf
 		return -EINVAL;
 	if (info->af != key->af && info->fwd != BPVS_FWD_TUNNEL)
 		return -EINVAL;
-	if (info->weight < 0 || info->l_threshold > info->u_threshold ||
-	    info->u_threshold > INT_MAX)
+	if (info->weight < 0 || info->l_threshold > info->u_threshold)
 		return -ERANGE;
-	return 0;
+	return info->u_threshold > INT_MAX ? -EINVAL : 0;
 }
 
 /* ---- writing a destination ---- */
@@ -236,6 +235,9 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	err = dest_check(key, info) ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
 	if (err)
 		return err;
+	/* An IPv4-mapped address of IPv6 is another than the IPv4 one, which has the same form. */
+	if (in->dests[id].af != info->af)
+		return -ENOENT;
 	type = bpvs_route_type(&info->addr, info->af);
 	if (type < 0)
 		return type;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Policy routing rules. The kernel looks into the table `local` first of all, by a rule of
- * preference 0, where ours have to be ahead of it. A new rule goes behind those of its preference,
- * so `local` is added once more, behind ours, and then the first one deleted: never is there none,
- * and what is left once ours are gone is what was there before. A tool killed in between leaves
- * `local` twice, which changes nothing, and the next one puts it right.
+ * preference 0, where ours have to be ahead of it, and of whatever else is there: `ip rule add`
+ * without a preference puts rules there too, once ours are. A new rule goes behind those of its
+ * preference, so each of the others is added once more, as the kernel told it, behind ours, and
+ * then the first one deleted: never is there none, and what is left once ours are gone is what was
+ * there before. A tool killed in between leaves one twice, which changes nothing, and the next tool
+ * puts it right.
  */
 #include <errno.h>
 #include <linux/fib_rules.h>
@@ -14,11 +16,24 @@
 #include "netlink.h"
 #include "rule.h"
 
+/* A rule with all that it selects by, in the kernel's words: a header and its attributes. */
+struct told {
+	size_t len;
+	__u8 rule[512];
+};
+
 struct rules {
 	struct bpvs_rule *v;
+	struct told *told; /* of each */
 	size_t num;
 	bool no_memory;
 };
+
+static void rules_free(struct rules *rs)
+{
+	free(rs->v);
+	free(rs->told);
+}
 
 static int rule_attr(const struct nlattr *a, void *data)
 {
@@ -61,21 +76,48 @@ static int rule_attr(const struct nlattr *a, void *data)
 	return MNL_CB_OK;
 }
 
+static int rules_grow(struct rules *rs)
+{
+	struct bpvs_rule *v = reallocarray(rs->v, rs->num + 1, sizeof(*v));
+	struct told *told;
+
+	if (!v)
+		return -ENOMEM;
+	rs->v = v;
+	told = reallocarray(rs->told, rs->num + 1, sizeof(*told));
+	if (!told)
+		return -ENOMEM;
+	rs->told = told;
+	return 0;
+}
+
+static void rule_told(struct told *t, const struct nlmsghdr *n)
+{
+	struct fib_rule_hdr *h = (void *)t->rule;
+
+	t->len = mnl_nlmsg_get_payload_len(n);
+	if (t->len > sizeof(t->rule))
+		t->len = 0; /* none is half as long */
+	memcpy(t->rule, mnl_nlmsg_get_payload(n), t->len);
+	/* The rest tells how things stand, as that its device is not there. */
+	if (t->len)
+		h->flags &= FIB_RULE_INVERT;
+}
+
 static int rule_message(const struct nlmsghdr *n, void *data)
 {
 	const struct fib_rule_hdr *h = mnl_nlmsg_get_payload(n);
 	struct rules *rs = data;
-	struct bpvs_rule *v, *r;
+	struct bpvs_rule *r;
 
 	if (n->nlmsg_type != RTM_NEWRULE)
 		return MNL_CB_OK;
-	v = reallocarray(rs->v, rs->num + 1, sizeof(*v));
-	if (!v) {
+	if (rules_grow(rs)) {
 		rs->no_memory = true;
 		return MNL_CB_ERROR;
 	}
-	rs->v = v;
-	r = &v[rs->num++];
+	rule_told(&rs->told[rs->num], n);
+	r = &rs->v[rs->num++];
 	memset(r, 0, sizeof(*r));
 	r->action = h->action;
 	r->table = h->table;
@@ -87,7 +129,7 @@ static int rule_message(const struct nlmsghdr *n, void *data)
 	return MNL_CB_OK;
 }
 
-/* All of a family, in the order in which the kernel asks them; rs->v to be freed in any case. */
+/* All of a family, in the order in which the kernel asks them; to be freed in any case. */
 static int rules_get(int family, struct rules *rs)
 {
 	struct fib_rule_hdr h = { .family = (__u8)family };
@@ -105,7 +147,6 @@ static int rule_change(int family, __u16 type, const struct bpvs_rule *r)
 	struct fib_rule_hdr h = { .family = (__u8)family, .action = r->action };
 	struct bpvs_nl nl;
 
-	/* Not EXCL: for a moment there are two rules for `local`. */
 	bpvs_nl_begin(&nl, type, type == RTM_NEWRULE ? NLM_F_CREATE : 0, &h, sizeof(h));
 	mnl_attr_put_u32(nl.n, FRA_PRIORITY, r->pref);
 	mnl_attr_put_u8(nl.n, FRA_PROTOCOL, r->proto);
@@ -146,54 +187,65 @@ static bool rule_in(const struct bpvs_rule *r, const struct bpvs_rule *v, size_t
 	return false;
 }
 
-static bool is_local(const struct bpvs_rule *r)
-{
-	struct bpvs_rule local = { .table = RT_TABLE_LOCAL,
-				   .action = FR_ACT_TO_TBL,
-				   .proto = r->proto };
-
-	return r->proto != BPVS_RTPROT && rule_eq(r, &local);
-}
-
 static bool is_mark(const struct bpvs_rule *r)
 {
 	return r->proto == BPVS_RTPROT && r->mark;
 }
 
-/* One step towards one rule for `local`, behind ours; *ret_done: it is there. */
-static int local_step(int family, bool *ret_done)
+static bool is_others(const struct rules *rs, size_t i)
+{
+	return !rs->v[i].pref && rs->v[i].proto != BPVS_RTPROT && rs->told[i].len;
+}
+
+/* The next one that is told like that one, or 0. */
+static size_t told_again(const struct rules *rs, size_t i)
+{
+	for (size_t j = i + 1; j < rs->num; j++)
+		if (rs->told[j].len == rs->told[i].len &&
+		    !memcmp(rs->told[j].rule, rs->told[i].rule, rs->told[i].len))
+			return j;
+	return 0;
+}
+
+static int told_change(__u16 type, const struct told *t)
+{
+	struct bpvs_nl nl;
+
+	/* Not EXCL: for a moment there are two. */
+	bpvs_nl_begin(&nl, type, type == RTM_NEWRULE ? NLM_F_CREATE : 0, t->rule, t->len);
+	return bpvs_nl_send(&nl);
+}
+
+/* One step towards the others behind ours, each of them once; *ret_done: so it is. */
+static int behind_step(int family, bool *ret_done)
 {
 	struct rules rs = { 0 };
-	const struct bpvs_rule *first = NULL;
-	size_t last_mark = 0, last_local = 0, locals = 0;
+	size_t marks_end = 0;
 	int err = rules_get(family, &rs);
 
-	for (size_t i = 0; !err && i < rs.num; i++) {
+	for (size_t i = 0; !err && i < rs.num; i++)
 		if (is_mark(&rs.v[i]))
-			last_mark = i + 1;
-		if (!is_local(&rs.v[i]))
+			marks_end = i + 1;
+	*ret_done = true;
+	for (size_t i = 0; !err && *ret_done && i < rs.num; i++) {
+		size_t again = is_others(&rs, i) ? told_again(&rs, i) : 0;
+
+		if (!is_others(&rs, i) || (i >= marks_end && !again))
 			continue;
-		last_local = i + 1;
-		if (!first)
-			first = &rs.v[i];
-		locals += rule_eq(first, &rs.v[i]);
+		*ret_done = false;
+		err = told_change(again ? RTM_DELRULE : RTM_NEWRULE, &rs.told[i]);
 	}
-	/* None of preference 0: wherever it is, ours come first. */
-	*ret_done = !first || (last_mark < last_local && locals == 1);
-	if (!err && !*ret_done)
-		err = last_local < last_mark ? rule_change(family, RTM_NEWRULE, first)
-					     : rule_del(family, first);
-	free(rs.v);
+	rules_free(&rs);
 	return err;
 }
 
-static int local_behind(int family)
+static int others_behind(int family)
 {
 	bool done = false;
 	int err = 0;
 
-	for (int i = 0; i < 16 && !err && !done; i++)
-		err = local_step(family, &done);
+	for (int i = 0; i < 64 && !err && !done; i++)
+		err = behind_step(family, &done);
 	return err;
 }
 
@@ -250,7 +302,7 @@ int bpvs_rules_sync(int family, const struct bpvs_rule *want, size_t num)
 	for (size_t i = 0; i < num && !err; i++)
 		if (!rule_in(&want[i], rs.v, rs.num))
 			err = rule_change(family, RTM_NEWRULE, &want[i]);
-	free(rs.v);
-	/* In any case: ours may be gone, and `local` twice. */
-	return err ?: local_behind(family);
+	rules_free(&rs);
+	/* In any case: ours may be gone, and another twice. */
+	return err ?: others_behind(family);
 }

@@ -21,5 +21,8 @@ struct bpvs_rule {
 	char iif[16]; /* "" = any */
 };
 
-/* Make the family's (AF_*) rules of BPVS_RTPROT those in `want`, local's behind them. */
+/*
+ * Make the family's (AF_*) rules of BPVS_RTPROT those in `want`; what else is of preference 0 goes
+ * behind the marks'.
+ */
 int bpvs_rules_sync(int family, const struct bpvs_rule *want, size_t num);

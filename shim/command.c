@@ -48,7 +48,7 @@ int cmd_set_service(struct call *c)
 	if (err)
 		return err;
 	if (r.foreign)
-		return c->cmd == IPVS_CMD_NEW_SERVICE ? -EOPNOTSUPP : -ESRCH;
+		return c->cmd == IPVS_CMD_NEW_SERVICE ? -ENOSYS : -ESRCH;
 	if (c->cmd == IPVS_CMD_DEL_SERVICE)
 		return bpvs_svc_del(c->in, &r.info.key);
 	if (c->cmd == IPVS_CMD_SET_SERVICE)
@@ -100,10 +100,10 @@ int cmd_set_dest(struct call *c)
 		return -EINVAL;
 	if (c->cmd == IPVS_CMD_NEW_DEST)
 		return bpvs_dest_add(c->in, &r.info.key, &d);
-	if (addr_ambiguous(&d))
-		return -ENOENT;
 	if (c->cmd == IPVS_CMD_SET_DEST)
 		return bpvs_dest_edit(c->in, &r.info.key, &d);
+	if (addr_ambiguous(&d))
+		return -ENOENT;
 	return bpvs_dest_del(c->in, &r.info.key, &d.addr, d.port);
 }
 
@@ -152,7 +152,7 @@ static int daemon_start(const struct nlattr *const *tb)
 		return -EINVAL;
 	if (!if_nametoindex(mnl_attr_get_str(tb[IPVS_DAEMON_ATTR_MCAST_IFN])))
 		return -ENODEV;
-	return state_known(tb[IPVS_DAEMON_ATTR_STATE]) ? -EOPNOTSUPP : -EINVAL;
+	return state_known(tb[IPVS_DAEMON_ATTR_STATE]) ? -ENOSYS : -EINVAL;
 }
 
 int cmd_set_daemon(struct call *c)

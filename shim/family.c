@@ -16,6 +16,8 @@
 
 void reply_begin(struct reply *r, const struct call *c, __u16 type, __u16 flags)
 {
+	/* What fills up to the next attribute is 0. */
+	memset(r, 0, sizeof(*r));
 	mnl_nlmsg_put_header(r->room);
 	r->n.nlmsg_type = type;
 	r->n.nlmsg_flags = flags;
@@ -74,7 +76,7 @@ int reply_ack(struct call *c, int err)
 
 	reply_begin(&r, c, NLMSG_ERROR, err ? 0 : NLM_F_CAPPED);
 	*(int *)mnl_nlmsg_put_extra_header(&r.n, sizeof(int)) = err;
-	r.n.nlmsg_len += (__u32)size;
+	r.n.nlmsg_len += (__u32)padded;
 	failed = answer_add(c, &r, NLMSG_LENGTH(sizeof(int))) ?: answer_add(c, n, size);
 	if (!failed && padded > size)
 		failed = answer_add(c, "\0\0\0", padded - size);

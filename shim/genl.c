@@ -210,7 +210,7 @@ static int on_recv(struct nl_sock *sk, struct sockaddr_nl *nla, unsigned char **
 	return size;
 }
 
-int genl_connect(struct nl_sock *sk)
+INTERPOSED int genl_connect(struct nl_sock *sk)
 {
 	struct nl_cb *cb;
 	bool ready;

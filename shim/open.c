@@ -63,7 +63,7 @@ static int result(int fd)
 	return -1;
 }
 
-int open(const char *path, int flags, ...)
+INTERPOSED int open(const char *path, int flags, ...)
 {
 	static int (*next)(const char *path, int flags, ...);
 	int fd = view_open(path, flags);
@@ -80,7 +80,7 @@ int open(const char *path, int flags, ...)
 	return next(path, flags, mode);
 }
 
-int openat(int dir, const char *path, int flags, ...)
+INTERPOSED int openat(int dir, const char *path, int flags, ...)
 {
 	static int (*next)(int dir, const char *path, int flags, ...);
 	int fd = view_open(path, flags);
@@ -97,7 +97,7 @@ int openat(int dir, const char *path, int flags, ...)
 	return next(dir, path, flags, mode);
 }
 
-FILE *fopen(const char *path, const char *mode)
+INTERPOSED FILE *fopen(const char *path, const char *mode)
 {
 	static FILE *(*next)(const char *path, const char *mode);
 	int fd = -ENOENT;
@@ -112,8 +112,8 @@ FILE *fopen(const char *path, const char *mode)
 }
 
 /* What programs call whose flags need no mode and were not constant when they were compiled. */
-int __open_2(const char *path, int flags);
-int __openat_2(int dir, const char *path, int flags);
+INTERPOSED int __open_2(const char *path, int flags);
+INTERPOSED int __openat_2(int dir, const char *path, int flags);
 
 int __open_2(const char *path, int flags)
 {
@@ -127,8 +127,9 @@ int __openat_2(int dir, const char *path, int flags)
 
 /* On 64-bit machines these are the same. */
 _Static_assert(sizeof(off_t) == sizeof(off64_t), "off_t has 64 bits");
-int open64(const char *path, int flags, ...) __attribute__((alias("open")));
-int openat64(int dir, const char *path, int flags, ...) __attribute__((alias("openat")));
-FILE *fopen64(const char *path, const char *mode) __attribute__((alias("fopen")));
-int __open64_2(const char *path, int flags) __attribute__((alias("__open_2")));
-int __openat64_2(int dir, const char *path, int flags) __attribute__((alias("__openat_2")));
+INTERPOSED int open64(const char *path, int flags, ...) __attribute__((alias("open")));
+INTERPOSED int openat64(int dir, const char *path, int flags, ...) __attribute__((alias("openat")));
+INTERPOSED FILE *fopen64(const char *path, const char *mode) __attribute__((alias("fopen")));
+INTERPOSED int __open64_2(const char *path, int flags) __attribute__((alias("__open_2")));
+INTERPOSED int __openat64_2(int dir, const char *path, int flags)
+	__attribute__((alias("__openat_2")));

@@ -143,8 +143,7 @@ int parse_service(const struct call *c, bool full, struct svc_request *ret)
 
 static int parse_dest_rest(const struct nlattr *const *tb, struct bpvs_dest_info *d)
 {
-	const struct nlattr *type = tb[IPVS_DEST_ATTR_TUN_TYPE],
-			    *port = tb[IPVS_DEST_ATTR_TUN_PORT];
+	const struct nlattr *type = tb[IPVS_DEST_ATTR_TUN_TYPE];
 
 	if (!tb[IPVS_DEST_ATTR_FWD_METHOD] || !tb[IPVS_DEST_ATTR_WEIGHT] ||
 	    !tb[IPVS_DEST_ATTR_U_THRESH] || !tb[IPVS_DEST_ATTR_L_THRESH])
@@ -153,8 +152,9 @@ static int parse_dest_rest(const struct nlattr *const *tb, struct bpvs_dest_info
 	d->weight = (__s32)mnl_attr_get_u32(tb[IPVS_DEST_ATTR_WEIGHT]);
 	d->u_threshold = mnl_attr_get_u32(tb[IPVS_DEST_ATTR_U_THRESH]);
 	d->l_threshold = mnl_attr_get_u32(tb[IPVS_DEST_ATTR_L_THRESH]);
-	(void)type;
-	(void)port;
+	/* GUE and GRE are not built. */
+	if (type && d->fwd == BPVS_FWD_TUNNEL && mnl_attr_get_u8(type))
+		return -ENOSYS;
 	return 0;
 }
 

@@ -4,6 +4,9 @@
 
 #include "family.h"
 
+/* Of what stands before the program's own. */
+#define INTERPOSED __attribute__((visibility("default")))
+
 /* The library that answers, loaded on the first call; NULL: it could not be. */
 const struct bpvs_shim_answers *bpvs_shim_engine(void);
 /* One call of it at a time. */

@@ -62,7 +62,7 @@ static __always_inline bool sched_open(const struct bpvs_dest *d)
 	return !READ_ONCE(d->overload);
 }
 
-/* The entry at a position if it is usable: weight in the high half, destination in the low; or 0. */
+/* The entry at a position, if usable: weight in the high half, destination in the low; or 0. */
 static __always_inline __u64 sched_usable(struct sched_list l, __u32 pos, bool closed_too)
 {
 	struct bpvs_list_entry e = sched_entry(l, pos);

@@ -138,12 +138,13 @@ static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f, const struc
 		return BPVS_UP_ANSWER;
 	if (!PKT_COMPLETE && nat_unsummed(pkt, f))
 		return BPVS_UP_CSUM;
+	/* The host's own forwarding would have refused it before IPVS: uncounted, in its name. */
+	if (v == BPVS_GO_ON && no != BPVS_GO_ON)
+		return answer_refused(f, no, &d->tun_src, hop.mtu, 0);
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
 		account(d, hit->dest, f->len, true);
 	conn_touch(hit, f, now, true);
 	if (v != BPVS_GO_ON)
 		return v;
-	if (no != BPVS_GO_ON)
-		return answer_refused(f, no, &hit->to, hop.mtu, 0);
 	return pkt_emit(pkt, f, hit, d, &hop, true);
 }

@@ -214,7 +214,7 @@ static __always_inline int wrap_tc(struct __sk_buff *skb)
 
 	if (grown && bpf_skb_adjust_room(skb, -grown, BPF_ADJ_ROOM_MAC, 0))
 		return TC_ACT_SHOT;
-	skb->mark = 0;
+	skb->mark = ctl.mark;
 	if (write_packet((void *)(long)skb->data, (void *)(long)skb->data_end))
 		return TC_ACT_SHOT;
 	bpf_tail_call(skb, &tc_progs, ctl.target);

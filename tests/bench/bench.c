@@ -49,7 +49,8 @@ static int test_run(struct bench *b, int fd, enum hook hook, const struct varian
 		    struct run *ret)
 {
 	static __u8 frame[128];
-	__u32 len = b->ctl->len ? b->ctl->len : BENCH_LEN4, dev = v->reply ? b->s0 : b->c0;
+	__u32 len = b->ctl->len ? b->ctl->len : BENCH_LEN4;
+	__u32 dev = v->reply ? b->s0 : v->shape.mark ? b->bpvs0 : b->c0;
 	struct xdp_md md = { .data_end = len, .ingress_ifindex = dev };
 	struct __sk_buff skb = { .ifindex = dev, .ingress_ifindex = dev };
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = len, .repeat = repeat,
@@ -125,7 +126,7 @@ int variant_run(struct bench *b, struct variant *v, __u32 repeat, struct run *re
 	v->x = b->ctl->x;
 	if (err)
 		return err;
-	if (v->shape.target != BENCH_PRODUCT)
+	if (v->shape.target != BENCH_PRODUCT && v->shape.target != BENCH_MARKED)
 		return 0;
 	ret->missed = repeat - (counter(b, v->reason) - before);
 	return ret->missed ? -EAGAIN : 0;
@@ -272,7 +273,7 @@ static void options(int argc, char **argv)
 			exit(bpvs_down() ? 1 : 0);
 		default:
 			fprintf(stderr, "usage: bench [--quick] [--output FILE] [--cpu N] "
-					"[--only baseline|nat|dr|tun|new|sched|persist]\n");
+					"[--only baseline|nat|dr|tun|new|sched|persist|mark]\n");
 			exit(2);
 		}
 	}

@@ -21,6 +21,7 @@ enum bench_target {
 	BENCH_AT_ONCE, /* XDP_TX or TC_ACT_OK */
 	BENCH_GROW4,   /* the same after making room for an outer header */
 	BENCH_GROW6,
+	BENCH_MARKED, /* what marked packets come to */
 	BENCH_TARGETS
 };
 
@@ -41,6 +42,6 @@ struct bench_ctl {
 	__u32 mask;
 	__u32 base;   /* added to the flow's number */
 	__u32 ip_sum; /* of the IPv4 header without its checksum and the client's address */
-	__u32 reserved;
+	__u32 mark;   /* of an skb */
 	__u64 tmpl[BENCH_TEMPLATE / 8];
 };

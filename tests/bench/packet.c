@@ -11,6 +11,7 @@
 
 /* As tests/bench/run sets the devices up. */
 static const __u8 mac_c0[] = { 2, 0, 0, 0, 1, 0xfe }, mac_client[] = { 2, 0, 0, 0, 1, 1 };
+static const __u8 mac_mark[] = BPVS_MARK_MAC;
 static const __u8 mac_s0[] = { 2, 0, 0, 0, 2, 0xfe }, mac_server[] = { 2, 0, 0, 0, 2, 1 };
 
 /* Transport header; its checksum is not right, which nothing on the way looks at, but not zero. */
@@ -92,7 +93,7 @@ void packet_shape(struct bench_ctl *ctl, const struct packet *p)
 	struct ethhdr *eth = (void *)frame;
 
 	memset(ctl, 0, sizeof(*ctl));
-	memcpy(eth->h_dest, p->reply ? mac_s0 : mac_c0, ETH_ALEN);
+	memcpy(eth->h_dest, p->reply ? mac_s0 : p->mark ? mac_mark : mac_c0, ETH_ALEN);
 	memcpy(eth->h_source, p->reply ? mac_server : mac_client, ETH_ALEN);
 	eth->h_proto = htons(p->v6 ? ETH_P_IPV6 : ETH_P_IP);
 	if (p->v6)
@@ -103,4 +104,5 @@ void packet_shape(struct bench_ctl *ctl, const struct packet *p)
 	ctl->len = p->v6 ? BENCH_LEN6 : BENCH_LEN4;
 	ctl->v6 = p->v6;
 	ctl->reply = p->reply;
+	ctl->mark = p->mark;
 }

@@ -5,11 +5,13 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/in.h>
+#include "engine.h"
 #include "run.h"
 #include "baseline.skel.h"
 
@@ -512,6 +514,77 @@ static void plan_persistence(struct bench *b)
 	engine_down(b);
 }
 
+/* ---- marks ---- */
+
+/* A service by mark: where routing takes a marked packet, that program meets it. */
+static void add_marked(struct bench *b, __u32 mark)
+{
+	struct bpvs_svc_info svc = {
+		.key = { .fwmark = mark, .af = BPVS_V4 },
+		.netmask = 0xffffffff,
+		.sched = BPVS_SCHED_RR,
+	};
+	int fd, err = bpvs_svc_add(b->in, &svc);
+
+	for (int i = 1; !err && i <= 4; i++) {
+		struct bpvs_dest_info d = { .af = BPVS_V4, .fwd = BPVS_FWD_DROUTE, .weight = 1 };
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.0.2.%d", i);
+		set_addr(&d.addr, false, text, NULL);
+		err = bpvs_dest_add(b->in, &svc.key, &d);
+	}
+	if (err)
+		die("add a service by mark", err);
+	b->bpvs0 = if_nametoindex("bpvs0");
+	fd = bpf_prog_get_fd_by_id(bpvs_instance_anchor(b->in)->mark_id);
+	if (!b->bpvs0 || fd < 0)
+		die("find bpvs0 and its program", errno);
+	set_target(bpf_map__fd(skel->maps.tc_progs), BENCH_MARKED, fd);
+	close(fd);
+}
+
+/*
+ * The first packet of a connection takes the way by bpvs0, of which this is the program's part;
+ * the next ones are met where they come in. Beside it the same by address.
+ */
+static void plan_marks(struct bench *b)
+{
+	struct packet marked = { .tcp_flags = TH_SYN, .vport = 80, .other = true, .mark = 7 };
+	struct packet plain = { .tcp_flags = TH_SYN, .vport = 80 };
+	struct packet next = { .tcp_flags = TH_ACK, .vport = 80, .other = true };
+	struct variant warm = { .hook = TC, .reason = BPVS_EV_CONN_NEW }, *v;
+	struct run r = {};
+
+	engine_up(b, 1 << 22);
+	add_marked(b, marked.mark);
+	add_service(b, false, IPPROTO_TCP, 80, &dr, 4);
+	sweep_flows(b, TC, &plain, 256, BPVS_EV_CONN_NEW);
+	packet_shape(&warm.shape, &marked);
+	warm.shape.mask = 1023;
+	warm.shape.target = BENCH_MARKED;
+	if (variant_run(b, &warm, 1024, &r))
+		fprintf(stderr, "bench: %ld of 1024 marked flows not made\n", r.missed);
+	sweep_flows(b, TC, &next, 1024, BPVS_DR);
+	sweep_flows(b, XDP, &next, 1024, BPVS_DR);
+	start_variants(b);
+	for (int i = 0; i < 2; i++) {
+		v = add_figure(TC, i ? &marked : &plain, BPVS_EV_CONN_NEW, 1 << 20, false);
+		v->fresh = variants[v->wrapper].fresh = true;
+		v->shape.base = (1 + i) << 20;
+		v->shape.target = i ? BENCH_MARKED : BENCH_PRODUCT;
+		snprintf(v->name, sizeof(v->name), "tc/new-tcp/%s", i ? "mark" : "address");
+	}
+	for (int i = 0; i < 2; i++) {
+		v = add_figure(i ? TC : XDP, &next, BPVS_DR, 1024, false);
+		snprintf(v->name, sizeof(v->name), "%s/dr/mark/1k", hook_names[v->hook]);
+	}
+	rounds_run(b, variants, num_variants);
+	report_title("services by firewall mark (DR, rr over 4, table of 4M)");
+	report_all(b);
+	engine_down(b);
+}
+
 static void plan_schedulers(struct bench *b)
 {
 	static const int lengths[] = { 8, 64, 512, 1000 };
@@ -614,5 +687,7 @@ void plan_run(struct bench *b)
 		plan_schedulers(b);
 	if (wanted(b, "persist"))
 		plan_persistence(b);
+	if (wanted(b, "mark"))
+		plan_marks(b);
 	baseline__destroy(skel);
 }

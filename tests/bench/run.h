@@ -54,7 +54,7 @@ struct bench {
 	const char *only;
 	int rounds;
 	__u32 repeat, fresh, empty;
-	unsigned int c0, s0;
+	unsigned int c0, s0, bpvs0;
 	struct bpvs_instance *in; /* NULL: none is up */
 	struct bench_ctl *ctl;	  /* of the loaded wrappers */
 	int fd_wrap_xdp, fd_wrap_tc;
@@ -78,6 +78,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u16 vport, rport;
 	bool other; /* to an address that is nobody's service */
+	__u32 mark; /* as it comes to bpvs0 */
 };
 
 void packet_shape(struct bench_ctl *ctl, const struct packet *p);

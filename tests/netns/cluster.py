@@ -266,6 +266,12 @@ class Cluster:
             [(a, "eth1", f) for f in FAMILIES for a in (gateway(f), vip("dr", f), vip("tun", f))]
         World.batch(self.d1.host, [f"addr add {a} dev {dev}" + " preferred_lft 0" * (f == 6)
                                    for a, dev, f in each])
+        self.forget()
+
+    def forget(self):
+        """Who had an address before, and told nobody that it was gone."""
+        for host in self.hosts.values():
+            host.ip("neigh", "flush", "all")
 
     def start_alone(self, *services, globals_=(), names=SERVERS, methods=METHODS):
         self.d1.keepalived.start(ka.global_defs(*globals_), *services, options=("-C",))

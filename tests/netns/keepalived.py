@@ -132,6 +132,9 @@ class Keepalived:
                     pass
             self.process.kill()
         self.process.wait(20)
+        # until init has noticed that the children are dead, the next one would take them for alive
+        for file in self.pid_files:
+            file.unlink(missing_ok=True)
 
     def running(self):
         return self.process is not None and self.process.poll() is None

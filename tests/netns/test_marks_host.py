@@ -106,6 +106,27 @@ def test_rules_stand_in_order(lone):
 
 
 @families
+def test_rules_that_others_put_ahead_go_behind(lone, family):
+    """`ip rule add` without a preference takes 0 while ours are there; it stays when ours go."""
+    def rule(*words):
+        lone.host.ip(f"-{family}", "rule", "add", *words)
+
+    lone.up("--mode", "tc")
+    add(lone, 7, family)
+    net = "10.77.0.0/16" if family == 4 else "fd00:77::/32"
+    rule("fwmark", "7", "lookup", "77")
+    rule("not", "from", net, "uidrange", "5-9", "dport", "80-81", "iif", "nowhere", "lookup", "78")
+    lone.ipvsadm("-C")
+    left = [r for r in rules(lone, family) if r.startswith("0:")]
+    assert len(left) == 3 and OURS not in "".join(left)
+    add(lone, 7, family)
+    have = [r for r in rules(lone, family) if r.startswith("0:")]
+    assert have[5:] == left and all(OURS in r for r in have[:5])
+    lone.down()
+    assert [r for r in rules(lone, family) if r.startswith("0:")] == left
+
+
+@families
 @pytest.mark.parametrize("lost", ["goto", "fwmark", "all", "device", "down", "filter"])
 def test_what_others_removed_comes_back(lone, family, lost):
     lone.up("--mode", "tc")

@@ -450,20 +450,6 @@ class World:
         return self.deliver(mark)
 
     def do_mark_iptables(self, event):
-        mark, proto, where = event.words
-        hosts, _, ports = where.partition(":")
-        names = [name for part in hosts.split(",") for name in scenario.hosts(part)]
-        match = [] if proto == "any" else ["-p", proto]
-        if ports:
-            match += ["--dport", ports.replace("-", ":")]
-        for family, program in ((False, "iptables"), (True, "ip6tables")):
-            mine = ",".join(scenario.address(n) for n in names if n[0].isupper() == family)
-            if mine:
-                must([program, "-t", "mangle", "-A", "PREROUTING", "-d", mine, *match,
-                      "-j", "MARK", "--set-mark", mark])
-        return self.deliver(int(mark, 0))
-
-    def do_mark_iptables(self, event):
         mark, proto, addrs, ports = mark_words(event)
         for addr in addrs:
             words = f"-t mangle -A PREROUTING -d {addr}"

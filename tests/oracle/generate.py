@@ -36,7 +36,6 @@ SYSCTLS = {
     "cache_bypass": ([0, 1], [2]),
     "conn_reuse_mode": ([0, 1, 2, 3], ["x"]),
     "conntrack": ([0, 1], [2, -1]),
-    "debug_level": ([0], ["x"]),
     "drop_entry": ([0, 1, 2, 3], [4, -1]),
     "drop_packet": ([0, 1, 2, 3], [4, -1]),
     "expire_nodest_conn": ([0, 1], [2, "x"]),
@@ -67,8 +66,7 @@ SYSCTLS = {
     "est_nice": ([0, 19], [20]),
     "svc_lfactor": ([-3, 8], [9]),
 }
-RELEASES = {"est_cpulist": ">=6.12", "est_nice": ">=6.12", "conn_lfactor": ">=7", "conn_max": ">=7", "svc_lfactor": ">=7",
-            "debug_level": "<7"}
+RELEASES = {"est_cpulist": ">=6.12", "est_nice": ">=6.12", "conn_lfactor": ">=7", "conn_max": ">=7", "svc_lfactor": ">=7"}
 DEFENCES = {"drop_entry", "drop_packet", "secure_tcp", "am_droprate", "amemthresh"}
 # Those that change what happens to packets, and so are worth setting before there are any.
 TELLING = """cache_bypass conn_reuse_mode expire_nodest_conn expire_quiescent_template nat_icmp_send pmtu_disc
@@ -190,7 +188,6 @@ LISTED = {
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
-    "reuse-uncounted": [r" (-x|--u-threshold) ", r"(?m)^(close|rst|srst|sctp \S+ \S+ ABORT)"],
     "tunnel-errors": [TUNNEL, r"icmp-error-by"],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
 }
@@ -462,9 +459,10 @@ class Generator:
         number = svc.mark if svc else 5
         six = svc.six if svc else self.family()
         proto = self.rng.choice(["udp", "udp", "tcp", "tcp", "sctp", "any"])
-        kind = self.rng.choice("vww")
-        top = 3 if kind == "v" else 12
-        names = sorted({self.host(kind, top, six) for _ in range(self.rng.choice([1, 1, 3, 6]))})
+        # Not the addresses that services have: address-before-mark.
+        kind, least, most = self.rng.choice([("v", 4, 6), ("v", 4, 6), ("w", 1, 12)])
+        numbers = {self.rng.randint(least, most) for _ in range(self.rng.choice([1, 1, 3, 6]))}
+        names = [f"{kind}{n}".upper() if six else f"{kind}{n}" for n in sorted(numbers)]
         port = self.rng.choice([None, None, 80, "80-90"]) if proto != "any" else None
         verb = "mark-iptables" if self.chance(25) else "mark"
         if port == "80-90" and verb == "mark-iptables":
@@ -732,6 +730,7 @@ class Generator:
         """Chance decides where each flow goes: only shares can be compared."""
         rng, six = self.rng, self.family()
         svc = Service("u", six, self.host("v", 3, six), 53)
+        self.releases.add(">=6.12")
         self.ipvsadm(f"-A {svc.name()} -s twos")
         for number in range(1, rng.randint(2, 5) + 1):
             words = f" -w {rng.choice([1, 1, 2, 3, 0])}" if number > 1 else ""

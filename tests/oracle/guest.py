@@ -54,6 +54,8 @@ def serve(out, workers):
             (worker,) = [w for w in busy if w.sock is sock]
             (at, _), answer = worker.finish()
             put(out / f"answer-{at}.json", answer)
+        for (at, _), answer in work.replace_overdue(workers):
+            put(out / f"answer-{at}.json", answer)
 
 
 def main():

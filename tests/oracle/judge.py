@@ -81,11 +81,14 @@ class Judgement:
         return "\n".join(f"{name}: {a['error']}" for name, a in answers.items() if "error" in a)
 
     def pairs(self, answers):
-        """(number, ids that it may differ by, does it differ?) of each event."""
+        """(number, ids that explain a difference, does it differ?) of each event."""
         ours, theirs = (answers[name]["results"] for name in ("kernel", "bpvs"))
         for number, (a, b) in enumerate(zip(ours, theirs)):
             own = self.scenario.events[number].differs if number < len(self.scenario.events) else []
-            yield number, own + self.scenario.differs, compare.differs(a, b)
+            differs = compare.differs(a, b)
+            named = {i.rstrip("?"): i for i in own + self.scenario.differs}
+            ids = compare.explained(list(named), a, b) if differs else []
+            yield number, [named[i] for i in ids], differs
 
     def unlisted(self, answers):
         return next((n for n, ids, differs in self.pairs(answers) if differs and not ids), None)

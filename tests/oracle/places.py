@@ -108,6 +108,8 @@ class Host:
         for sock in select.select([w.sock for w in busy], [], [], POLL)[0] if busy else []:
             (number, _), answer = next(w for w in busy if w.sock is sock).finish()
             yield number, answer
+        for (number, _), answer in work.replace_overdue(self.workers):
+            yield number, answer
 
     def end(self):
         for worker in self.workers:

@@ -70,6 +70,7 @@ class Scenario:
     kernels: list = dataclasses.field(default_factory=list)
     where: str = ""
     both: bool = False  # the IPv6 twin, too
+    one_machine: bool = False  # both engines have to be in one
 
     def ids(self):
         """All entries of docs/differences.md that it names."""
@@ -79,6 +80,7 @@ class Scenario:
         lines = [f"== {self.name}: {self.sentence}"]
         if self.differs:
             lines.append("differs " + " ".join(self.differs))
+        lines += ["one machine"] * self.one_machine
         lines += ["kernel " + limit for limit in self.kernels]
         lines += [event.source() for event in self.events]
         return "\n".join(lines) + "\n"
@@ -241,6 +243,9 @@ def _line(scenario, line, lines, number):
         return number
     if line == "both families":
         scenario.both = True
+        return number
+    if line == "one machine":
+        scenario.one_machine = True
         return number
     if verb == "kernel":
         scenario.kernels += rest.split()

@@ -22,7 +22,7 @@ ROW = re.compile(r'^(?:COMMAND|WORD)\(\w+, "?\w*[-\w]*"?, "([-\w]+)",(?: "([-\w]
 EVENTS = """ipvsadm ipvsadm-restore sysctl wait look mark mark-iptables unmark udp udp-reply tcp tcp-reply syn open send recv
 shut sshut close rst srst sctp sctp-reply ping icmp-error icmp-error-by frag raw distribution""".split()
 SYSCTLS = """amemthresh am_droprate drop_entry drop_packet secure_tcp backup_only cache_bypass conn_reuse_mode conntrack
-debug_level expire_nodest_conn expire_quiescent_template ignore_tunneled nat_icmp_send pmtu_disc run_estimation est_cpulist
+expire_nodest_conn expire_quiescent_template ignore_tunneled nat_icmp_send pmtu_disc run_estimation est_cpulist
 est_nice schedule_icmp sloppy_tcp sloppy_sctp snat_reroute sync_version sync_ports sync_persist_mode sync_qlen_max
 sync_sock_size sync_threshold sync_refresh_period sync_retries lblc_expiration lblcr_expiration conn_lfactor svc_lfactor
 conn_max""".split()

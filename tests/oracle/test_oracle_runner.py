@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The oracle's runner without a machine: format, frames, comparison, judgement."""
 
+import os
 import pathlib
+import signal
+import time
 
+import arena
 import compare
 import frames
 import judge
 import packets
 import pytest
 import scenario
+import work
 
 SIMPLE = """
 == first: a sentence   # a comment
@@ -18,6 +23,7 @@ udp c1:2000..2001 v1:53 x2 len 20
 
 == second: more
 differs some-id
+one machine
 kernel >=6.12
 ipvsadm-restore <<END
 -A -u V1:53 -s wlc
@@ -33,6 +39,7 @@ def test_scenarios_are_read():
     assert [e.verb for e in first.events] == ["ipvsadm", "udp"]
     assert second.events[0].stdin == "-A -u V1:53 -s wlc\n"
     assert second.ids() == ["some-id", "other-id?"]
+    assert second.one_machine and not first.one_machine
     assert second.runs_on((7, 2)) and not second.runs_on((6, 1))
 
 
@@ -221,3 +228,54 @@ def test_a_harness_that_fails_is_no_agreement():
 
 def test_all_written_scenarios_read():
     assert len(scenario.load(pathlib.Path(__file__).parent / "scenarios")) > 300
+
+
+class Stuck:
+    """A world in which nothing comes back, whatever signal asks for it."""
+
+    def __init__(self, _tools):
+        pass
+
+    def reset(self, _text, _fresh):
+        while True:
+            time.sleep(1)
+
+
+def test_a_worker_that_hangs_is_replaced(monkeypatch):
+    monkeypatch.setitem(arena.WORLDS, "stuck", Stuck)
+    monkeypatch.setattr(work, "LIMIT", 0.2)
+    workers = [work.Worker("stuck", {})]
+    hung = workers[0]
+    hung.start((7, {"text": "== one: of them\nlook list\n", "fresh": False}))
+    assert not work.replace_overdue(workers)
+    time.sleep(0.3)
+    ((task, answer),) = work.replace_overdue(workers)
+    assert task[0] == 7 and "hung" in answer["error"]
+    assert workers[0] is not hung and workers[0].task is None
+    assert os.waitpid(hung.pid, 0)[1] == signal.SIGKILL
+    workers[0].end()
+
+
+REFUSED = "c1:1 w1:53 client sends -"
+ANSWER = "  out c1: w1 > c1 icmp 3/3 ttl 64 quotes 36 about (c1:1 > w1:53 udp)"
+
+
+@pytest.mark.parametrize("kernel, bpvs, explained", [
+    (f"{REFUSED}: nothing", f"{REFUSED}\n{ANSWER}", True),
+    (f"{REFUSED}\n{ANSWER.replace('w1 >', 'v1 >')}", f"{REFUSED}\n{ANSWER}", True),
+    (f"{REFUSED}: nothing", f"{REFUSED}\n{ANSWER.replace('3/3', '3/1')}", False),
+    (f"{REFUSED}\n  in r1: c1:1 > r1:53 udp", f"{REFUSED}\n  in r2: c1:1 > r2:53 udp", False),
+    (f"{REFUSED}\n  in r1: c1:1 > r1:53 udp", f"{REFUSED}\n{ANSWER}", False),
+])
+def test_a_reason_explains_what_it_is_the_reason_of(kernel, bpvs, explained):
+    ours, theirs = [("frames", kernel)], [("frames", bpvs)]
+    assert compare.differs(ours, theirs)
+    assert bool(compare.explained(["refused-not-local"], ours, theirs)) == explained
+    assert compare.explained(["zero-at-once"], ours, theirs) == ["zero-at-once"]
+
+
+def test_two_reasons_explain_an_event_together():
+    ours = [("frames", f"{REFUSED}: nothing\nA: nothing\n")]
+    theirs = [("frames", f"{REFUSED}\n{ANSWER}\nA\n  in o: c1:1 > w1:53 tcp A\n")]
+    assert not compare.explained(["refused-not-local"], ours, theirs)
+    assert len(compare.explained(["refused-not-local", "marked-passed-on"], ours, theirs)) == 2

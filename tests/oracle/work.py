@@ -17,6 +17,9 @@ import scenario
 import arena
 
 
+LIMIT = 300  # seconds that a task may take; an event that hangs is cut off long before
+
+
 def send(sock, message):
     data = json.dumps(message).encode()
     sock.sendall(struct.pack("!I", len(data)) + data)
@@ -64,7 +67,9 @@ class Worker:
     def __init__(self, engine, tools):
         self.engine = engine
         self.sock, far = socket.socketpair()
+        self.tools = tools
         self.task = None
+        self.since = 0
         self.pid = os.fork()
         if self.pid == 0:
             self.sock.close()
@@ -77,7 +82,18 @@ class Worker:
     def start(self, task):
         """`task` is the caller's number for it, and what to do."""
         self.task = task
+        self.since = time.monotonic()
         send(self.sock, task[1])
+
+    def overdue(self):
+        return self.task is not None and time.monotonic() - self.since > LIMIT
+
+    def replaced(self):
+        """Where a signal could not end its task: another worker, the task, and the error."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.sock.close()
+        return (Worker(self.engine, self.tools), self.task,
+                {"error": f"the worker hung for {LIMIT} s", "seconds": LIMIT})
 
     def finish(self):
         answer = receive(self.sock) or {"error": "the worker has died", "seconds": 0}
@@ -85,6 +101,17 @@ class Worker:
         return task, answer
 
     def end(self):
-        """Its instance goes with it."""
+        """Its instance goes with it. A close alone is none while workers made later live."""
+        self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
         os.waitpid(self.pid, 0)
+
+
+def replace_overdue(workers):
+    """Pairs of task and answer of those that hang; others stand in their places."""
+    ended = []
+    for at, worker in enumerate(workers):
+        if worker.overdue():
+            workers[at], task, answer = worker.replaced()
+            ended.append((task, answer))
+    return ended

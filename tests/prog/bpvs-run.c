@@ -121,7 +121,9 @@ static int skb_option(struct __sk_buff *ctx, const char *opt)
 	return 0;
 }
 
-static int cmd_tc(struct bpvs_instance *in, char **save)
+typedef int run_fn(struct bpvs_instance *in, struct __sk_buff *ctx, struct run_packet *p);
+
+static int run_by_skb(struct bpvs_instance *in, char **save, run_fn *run, const char *name)
 {
 	struct __sk_buff ctx = {};
 	unsigned int ifindex;
@@ -132,8 +134,18 @@ static int cmd_tc(struct bpvs_instance *in, char **save)
 	if (err)
 		return complain("packet", err);
 	ctx.ifindex = ctx.ingress_ifindex = ifindex;
-	err = run_tc(in, &ctx, &packet);
-	return err ? complain("tc", err) : answer_packet(&packet);
+	err = run(in, &ctx, &packet);
+	return err ? complain(name, err) : answer_packet(&packet);
+}
+
+static int cmd_tc(struct bpvs_instance *in, char **save)
+{
+	return run_by_skb(in, save, run_tc, "tc");
+}
+
+static int cmd_mark(struct bpvs_instance *in, char **save)
+{
+	return run_by_skb(in, save, run_mark, "mark");
 }
 
 /* ---- what the packets did ---- */
@@ -304,7 +316,7 @@ static int cmd_vlan(struct bpvs_instance *in, char **save)
 /* What the verifier had to look at, by program. */
 static int cmd_insns(struct bpvs_instance *in, char **save)
 {
-	int mark = bpf_prog_get_fd_by_id(bpvs_instance_anchor(in)->mark_id);
+	int mark = run_mark_fd(in);
 	const int fds[] = { in->fd_xdp, in->fd_tc, mark };
 
 	(void)save;
@@ -340,6 +352,7 @@ static const struct {
 	{ "conns", cmd_conns },	  { "stats", cmd_stats }, { "services", cmd_services },
 	{ "warm", cmd_warm },	  { "fuzz", run_fuzz },	  { "template", run_template },
 	{ "events", cmd_events }, { "vlan", cmd_vlan },	  { "insns", cmd_insns },
+	{ "mark", cmd_mark },
 };
 
 static int dispatch(struct bpvs_instance *in, char *line)

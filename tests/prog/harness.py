@@ -16,6 +16,7 @@ TC_FATES = {-1: "pass", 0: "pass", 3: "pass", 2: "drop", 4: "drop", 7: "sent"}
 
 MAC_C0 = "02:00:00:00:01:fe"
 MAC_S0 = "02:00:00:00:02:fe"
+MAC_BPVS0 = "02:62:70:76:73:00"
 
 
 def mac_client(n=1):
@@ -213,6 +214,11 @@ class Prog:
 
     def tc(self, pkt, dev="c0", **options):
         return self.run("tc", pkt, dev, **options)
+
+    def mark(self, pkt, mark):
+        """As routing brings a packet that netfilter has marked. The device goes with the service."""
+        self.devs.pop("bpvs0", None)
+        return self.run("mark", pkt, "bpvs0", mark=mark)
 
     def deliver(self, hook, pkt, dev="c0"):
         """As the kernel does: what XDP leaves goes on to TC. Hook says where it starts."""

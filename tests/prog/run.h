@@ -26,6 +26,10 @@ void run_enable_devices(struct bpvs_instance *in);
 /* Run a program once on p->in; fill p->ret, p->out and p->out_len. Errors are errnos, negative. */
 int run_xdp(struct bpvs_instance *in, unsigned int ifindex, struct run_packet *p);
 int run_tc(struct bpvs_instance *in, struct __sk_buff *ctx, struct run_packet *p);
+/* The program at the ingress of bpvs0, which takes what netfilter has marked: ctx->mark. */
+int run_mark(struct bpvs_instance *in, struct __sk_buff *ctx, struct run_packet *p);
+/* Its descriptor, for the caller to close. */
+int run_mark_fd(struct bpvs_instance *in);
 
 void run_warm(struct bpvs_instance *in);
 

@@ -10,13 +10,14 @@ import pathlib
 import re
 
 import pytest
-from harness import MAC_C0, MAC_S0, V4, l4, mac_client, mac_real
+from harness import MAC_BPVS0, MAC_C0, MAC_S0, V4, l4, mac_client, mac_real
 from scapy.all import IP, Ether
 
 pytestmark = pytest.mark.usefixtures("no_bugs")
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "sched"
 SCENARIOS = sorted(p.name[: -len(".txt")] for p in GOLDEN.glob("*.txt"))
+MARKED = [name for name in SCENARIOS if name.endswith("udp-dsts")]
 
 FLOW = re.compile(r"\d+ (TCP|UDP) (\S+):(\d+) (\S+):(\d+) -> (\S+)$")
 LISTED = re.compile(r"#   -> (\S+):(\d+)\s+Masq\s+\d+\s+(\d+)\s+(\d+)\s*$")
@@ -65,7 +66,7 @@ turns = itertools.count(1)
 
 
 @pytest.mark.parametrize("hook", ["xdp", "tc"])
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", sorted({*SCENARIOS} - {*MARKED}))
 def test_as_recorded(ns, prog, hook, name):
     scenario = Scenario(name)
     # Connections outlive services, and a destination that comes back to its service has them still:
@@ -84,6 +85,28 @@ def test_as_recorded(ns, prog, hook, name):
             cport += 50 * turn
         flow = (proto, client, cport, vip, 1000 + turn)
         chosen.append(run_flow(prog, hook, *flow, scenario.close))
+    assert chosen == [f[-1] for f in scenario.flows]
+    (service,) = prog.services()
+    counts = {tuple(d["real"]): (d["active"], d["inactive"]) for d in service["dests"]}
+    assert counts == scenario.listing
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_by_mark_as_recorded(ns, prog, name):
+    """One client, many addresses that only the mark makes a service of."""
+    scenario = Scenario(name)
+    turn = next(turns)
+    mark = 100 + turn
+    ns.ipvsadm("-C")
+    ns.ipvsadm(re.sub(r" -f 1 ", f" -f {mark} ", "\n".join(scenario.commands)))
+    chosen = []
+    for proto, client, cport, vip, vport, _ in scenario.flows:
+        datagram = l4(proto.lower(), int(cport) + turn, int(vport))
+        pkt = Ether(dst=MAC_BPVS0, src=MAC_BPVS0) / V4.ip(client, vip) / datagram
+        result = prog.mark(pkt, mark)
+        assert result.fate == "sent", result
+        out = IP(result.raw[14:])
+        chosen.append("-" if out.proto == 1 else f"{out.dst}:{out.payload.dport}")
     assert chosen == [f[-1] for f in scenario.flows]
     (service,) = prog.services()
     counts = {tuple(d["real"]): (d["active"], d["inactive"]) for d in service["dests"]}
