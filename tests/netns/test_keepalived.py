@@ -23,9 +23,15 @@ DEAD = 3 + (256 - 100) / 256
 
 
 @pytest.fixture(scope="module")
-def pair(cluster):
+def started(cluster):
     cluster.start(*cluster.services())
     return cluster
+
+
+@pytest.fixture
+def pair(started):
+    yield started
+    started.well()
 
 
 def traffic(stack, cluster):
