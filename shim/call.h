@@ -10,7 +10,7 @@
 #include "family.h"
 
 /*
- * What is not built. keepalived knows errors by libnl's numbers only, which have no room for ENOSYS:
+ * What is not built. keepalived knows errors by libnl's numbers only, which have none for ENOSYS:
  * it would complain of privilege, and of IPv6 at EOPNOTSUPP.
  */
 #define NOT_BUILT EPROTONOSUPPORT

@@ -218,7 +218,8 @@ class Cluster:
             mark.unlink()
 
     def cable(self, director, state):
-        for dev in ("eth0", "eth1"):
+        # VRRP's own first, or the master would still say that it goes for want of the other
+        for dev in ("eth1", "eth0"):
             self.switch.ip("link", "set", World.plug(director.name, dev), state)
 
     # ---- configuration ----

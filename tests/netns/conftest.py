@@ -4,6 +4,7 @@
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -29,6 +30,9 @@ collect_ignore += [] if sctp_sockets() else ["test_associations.py"]
 # These take minutes: `make check-keepalived`; test_keepalived.py is the sample.
 if os.environ.get("BPVS_KEEPALIVED") != "full":
     collect_ignore += ["test_keepalived_checks.py", "test_keepalived_faults.py"]
+# VRRP and the checks go by the clock, which an emulated machine cannot keep.
+if netns.PATIENCE > 1:
+    collect_ignore += ["test_keepalived.py"]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "vm"))
@@ -130,7 +134,10 @@ def world(request, build, bpvs, tmp_path_factory):
 def keepalived():
     """Debian's own, unpacked: installed it would be a service of this machine."""
     from vm import unpacked
-    return unpacked("keepalived") / "usr" / "sbin" / "keepalived"
+    try:
+        return unpacked("keepalived") / "usr" / "sbin" / "keepalived"
+    except subprocess.CalledProcessError:
+        pytest.skip("Debian's keepalived cannot be downloaded")
 
 
 @pytest.fixture(scope="module")
