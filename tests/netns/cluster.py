@@ -10,15 +10,16 @@ Of d1 and d2 the one that is VRRP's master has the virtual addresses: NAT's outs
 servers' gateway inside, direct routing's and the tunnels' inside, where the client is, too.
 """
 
+import os
 import pathlib
 import shutil
+import signal
 
 import keepalived as ka
 import netns
 from traffic import Requests, Session
-from world import AF, Nginx, World, at, both
+from world import Nginx, World, at, both
 
-__all__ = ["AF", "at"]
 FAMILIES = (4, 6)
 METHODS = ("nat", "dr", "tun")
 SERVERS = ("rs1", "rs2", "rs3")
@@ -98,6 +99,12 @@ class Director:
     def down(self):
         if self.keepalived.process:
             self.keepalived.kill()
+        # scripts that it had just started
+        for pid in netns.run("ip", "netns", "pids", self.host.name, check=False).stdout.split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         self.host.run(self.cluster.bpvs, "down", check=False)
         self.host.delete()
 

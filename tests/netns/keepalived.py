@@ -62,6 +62,7 @@ class Keepalived:
 
     def start(self, *blocks, options=(), env=None):
         """With these blocks as configuration, or what was there before."""
+        assert not self.running()
         if blocks:
             self.configure(*blocks)
         main, vrrp, checkers = self.pid_files
