@@ -3,9 +3,8 @@
 
 BUILD ?= build
 
-.PHONY: all deps demo check check-shim check-vm hammer bench bench-vm oracle oracle-long \
-	corpus install deb format lint \
-	clean
+.PHONY: all deps demo check check-keepalived check-shim check-vm hammer bench bench-vm \
+	oracle oracle-long corpus install deb format lint clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -26,6 +25,10 @@ check: all
 hammer: all
 	@BPVS_HAMMER=long /usr/bin/python3 -m pytest -q -p no:cacheprovider -s \
 		tests/prog/test_hammer.py
+
+# Debian's keepalived on two directors, at length, with figures; make check has a sample of it.
+check-keepalived: all
+	@BPVS_KEEPALIVED=full tests/run -s tests/netns -k keepalived
 
 check-vm: all
 	@BPVS_VM=full tests/run tests/vm/test_vm_netns.py

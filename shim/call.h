@@ -2,11 +2,18 @@
 /* One message to the family: what was sent, and the answer as it grows. */
 #pragma once
 
+#include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/ip_vs.h>
 #include "attr.h"
 #include "bpvs.h"
 #include "family.h"
+
+/*
+ * What is not built. keepalived knows errors by libnl's numbers only, which have none for ENOSYS:
+ * it would complain of privilege, and of IPv6 at EOPNOTSUPP.
+ */
+#define NOT_BUILT EPROTONOSUPPORT
 
 struct call {
 	__u32 port;

@@ -48,7 +48,7 @@ int cmd_set_service(struct call *c)
 	if (err)
 		return err;
 	if (r.foreign)
-		return c->cmd == IPVS_CMD_NEW_SERVICE ? -ENOSYS : -ESRCH;
+		return c->cmd == IPVS_CMD_NEW_SERVICE ? -NOT_BUILT : -ESRCH;
 	if (c->cmd == IPVS_CMD_DEL_SERVICE)
 		return bpvs_svc_del(c->in, &r.info.key);
 	if (c->cmd == IPVS_CMD_SET_SERVICE)
@@ -152,7 +152,7 @@ static int daemon_start(const struct nlattr *const *tb)
 		return -EINVAL;
 	if (!if_nametoindex(mnl_attr_get_str(tb[IPVS_DAEMON_ATTR_MCAST_IFN])))
 		return -ENODEV;
-	return state_known(tb[IPVS_DAEMON_ATTR_STATE]) ? -ENOSYS : -EINVAL;
+	return state_known(tb[IPVS_DAEMON_ATTR_STATE]) ? -NOT_BUILT : -EINVAL;
 }
 
 int cmd_set_daemon(struct call *c)

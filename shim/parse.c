@@ -154,7 +154,7 @@ static int parse_dest_rest(const struct nlattr *const *tb, struct bpvs_dest_info
 	d->l_threshold = mnl_attr_get_u32(tb[IPVS_DEST_ATTR_L_THRESH]);
 	/* GUE and GRE are not built. */
 	if (type && d->fwd == BPVS_FWD_TUNNEL && mnl_attr_get_u8(type))
-		return -ENOSYS;
+		return -NOT_BUILT;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import netns  # noqa: E402
+from cluster import Cluster  # noqa: E402
 from world import World  # noqa: E402
 
 
@@ -27,8 +29,15 @@ def sctp_sockets():
 collect_ignore = [] if os.environ.get("BPVS_VLAN") else ["test_vlan.py"]
 collect_ignore += [] if sctp_sockets() else ["test_associations.py"]
 collect_ignore += [] if os.environ.get("BPVS_TUNNELS") else ["test_tunnel_types.py"]
+# These take minutes: `make check-keepalived`; test_keepalived.py is the sample.
+if os.environ.get("BPVS_KEEPALIVED") != "full":
+    collect_ignore += ["test_keepalived_checks.py", "test_keepalived_faults.py"]
+# VRRP and the checks go by the clock, which an emulated machine cannot keep.
+if netns.PATIENCE > 1:
+    collect_ignore += ["test_keepalived.py"]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "vm"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -116,6 +125,27 @@ def make_lab(build, bpvs):
 def world(request, build, bpvs, tmp_path_factory):
     """The director between routers (world.py), one for each hook, shared by a module's tests."""
     made = World(f"bpvs-t{os.getpid()}-w", request.param, build, tmp_path_factory.mktemp("world"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def keepalived():
+    """Debian's own, unpacked: installed it would be a service of this machine."""
+    from vm import unpacked
+    try:
+        return unpacked("keepalived") / "usr" / "sbin" / "keepalived"
+    except subprocess.CalledProcessError:
+        pytest.skip("Debian's keepalived cannot be downloaded")
+
+
+@pytest.fixture(scope="module")
+def cluster(build, bpvs, keepalived):
+    """Two directors, four servers, a client (cluster.py), without keepalived running."""
+    made = Cluster(f"bpvs-t{os.getpid()}-ka", build, keepalived)
     try:
         made.up()
         yield made

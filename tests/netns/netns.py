@@ -24,6 +24,17 @@ def run(*argv, check=True, timeout=30, **kwargs):
     return done
 
 
+def wait_for(what, seconds, condition):
+    """Wait until condition() is true, and return what it said; `what` is for the failure."""
+    end = time.monotonic() + seconds * PATIENCE
+    while True:
+        said = condition()
+        if said:
+            return said
+        assert time.monotonic() < end, f"waited {seconds * PATIENCE:g} s for {what}"
+        time.sleep(0.05)
+
+
 def _enter(fd):
     if LIBC.setns(fd, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")

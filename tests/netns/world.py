@@ -76,12 +76,36 @@ http {{
   client_body_temp_path {dir}/{name}.body; proxy_temp_path {dir}/{name}.proxy;
   fastcgi_temp_path {dir}/{name}.fcgi; uwsgi_temp_path {dir}/{name}.uwsgi;
   scgi_temp_path {dir}/{name}.scgi;
+  keepalive_requests 1000000; keepalive_timeout 600;
   server {{
     listen 80; listen [::]:80 ipv6only=on; root {dir};
     location = / {{ return 200 "{name}\\n"; }}
+    location = /health {{
+      if (-e {dir}/{name}.sick) {{ return 503; }}
+      return 200 "well\\n";
+    }}
   }}
 }}
 """
+
+
+class Nginx:
+    """A web server that answers with its name; /health fails while the file NAME.sick is there."""
+
+    def __init__(self, host, directory, name):
+        self.host = host
+        self.words = ("nginx", "-c", directory / f"{name}.conf", "-p", directory,
+                      "-e", directory / f"{name}.log")
+        self.pid_file = directory / f"{name}.pid"
+        self.words[2].write_text(NGINX.format(dir=directory, name=name))
+
+    def start(self):
+        self.host.run(*self.words)
+
+    def stop(self, **kwargs):
+        self.host.run(*self.words, "-s", "stop", **kwargs)
+        # until then its ports are taken
+        netns.wait_for("nginx to end", 10, lambda: not self.pid_file.exists())
 
 
 class World:
@@ -93,7 +117,7 @@ class World:
         self.prefix = prefix
         self.vip = VIP
         self.port = 10000
-        self.nginx = []
+        self.nginx = {}
 
     # ---- making it ----
 
@@ -185,17 +209,15 @@ class World:
     def real_server(self, name):
         host = getattr(self, name)
         host.run(self.bpvs, "realserver", "up", "--mode", "tun", "--vip", VIP[4], "--vip", VIP[6])
-        conf = self.dir / f"{name}.conf"
-        conf.write_text(NGINX.format(dir=self.dir, name=name))
-        host.run("nginx", "-c", conf, "-p", self.dir, "-e", self.dir / f"{name}.log")
-        self.nginx.append(int((self.dir / f"{name}.pid").read_text()))
+        self.nginx[name] = Nginx(host, self.dir, name)
+        self.nginx[name].start()
 
     def down(self):
         for name in ("rs1", "rs2", "far"):
             if hasattr(self, name):
                 host = getattr(self, name)
-                host.run("nginx", "-c", self.dir / f"{name}.conf", "-p", self.dir, "-s", "stop",
-                         check=False)
+                if name in self.nginx:
+                    self.nginx[name].stop(check=False)
                 host.run(self.bpvs, "realserver", "down", check=False)
         if hasattr(self, "director"):
             self.director.run(self.bpvs, "down", check=False)
