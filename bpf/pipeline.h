@@ -352,6 +352,9 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 		v = bpvs_schedule(x);
 		if (v == LATER_CALL)
 			v = call_read(ctx, x) ?: bpvs_schedule(x);
+		/* One of a mark's service is met again behind netfilter, and ends there. */
+		if (v == BPVS_NO_SERVICE && !x->flow.mark && READ_ONCE(bpvs_cfg.mark_ifindex))
+			x->old_word = 0;
 		conn_end_old(x);
 		if (v == BPVS_GO_ON)
 			v = walk_again(ctx, v6, PASS_STARTED);
