@@ -177,11 +177,17 @@ struct json_object *bpvs_json_svc(struct bpvs_instance *in, const struct bpvs_sv
 	return o;
 }
 
-static struct json_object *make_tunnel(void)
+static struct json_object *make_tunnel(const struct bpvs_dest_info *d)
 {
 	struct json_object *o = json_object_new_object();
+	__u8 tunnel = bpvs_dest_tunnel(d), type = tunnel & BPVS_TUNNEL_TYPE;
 
-	bpvs_json_add(o, "type", make_text("ipip"));
+	bpvs_json_add(o, "type", make_text(bpvs_tunnel_name(type)));
+	if (type == BPVS_TUNNEL_GUE)
+		bpvs_json_add(o, "port", make_number(ntohs(d->tun_port)));
+	if (type != BPVS_TUNNEL_IPIP)
+		bpvs_json_add(o, "checksum",
+			      make_text(bpvs_tunnel_checksum(BPVS_TUNNEL_FLAGS(tunnel))));
 	return o;
 }
 
@@ -194,7 +200,7 @@ struct json_object *bpvs_json_dest(struct bpvs_instance *in, const struct bpvs_d
 	bpvs_json_add(o, "port", make_number(ntohs(d->port)));
 	bpvs_json_add(o, "forwarding", make_text(bpvs_fwd_name(d->fwd)));
 	if (d->fwd == BPVS_FWD_TUNNEL)
-		bpvs_json_add(o, "tunnel", make_tunnel());
+		bpvs_json_add(o, "tunnel", make_tunnel(d));
 	bpvs_json_add(o, "weight", json_object_new_int(d->weight));
 	bpvs_json_add(o, "upper_threshold", make_number(d->u_threshold));
 	bpvs_json_add(o, "lower_threshold", make_number(d->l_threshold));
