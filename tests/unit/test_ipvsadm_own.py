@@ -75,6 +75,21 @@ def test_everything(listed):
     assert named[None, None, 4294967295]["persistence"] == {"timeout": 30, "prefix_length": 64}
 
 
+def test_tunnels(listed, run):
+    run("-R", stdin="""\
+-A -f 9 -s rr
+-a -f 9 -r 10.0.0.2:0 -i --tun-type gue --tun-port 6080 --tun-remcsum
+-a -f 9 -r 10.0.0.3:0 -i --tun-type gue --tun-port 1 --tun-nocsum
+-a -f 9 -r 10.0.0.4:0 -i --tun-type gre --tun-csum
+-a -f 9 -r 10.0.0.5:0 -i --tun-type gre
+""")
+    (service,) = listed("-f", "9")["services"]
+    assert [d["tunnel"] for d in service["destinations"]] == [
+        {"type": "gue", "port": 6080, "checksum": "remote"},
+        {"type": "gue", "port": 1, "checksum": "none"},
+        {"type": "gre", "checksum": "full"}, {"type": "gre", "checksum": "none"}]
+
+
 def test_a_part(listed):
     assert set(listed("-t", "10.0.0.1:80")) == {"services"}
     assert listed("-c") == {"connections": []}
@@ -95,6 +110,9 @@ def test_what_the_schema_refuses(listed):
         lambda d: d["services"][0].pop("scheduler"),
         lambda d: d["services"][0].update(fwmark=1),
         lambda d: d["services"][0]["destinations"][0].pop("tunnel"),
+        lambda d: d["services"][0]["destinations"][0]["tunnel"].update(checksum="none"),
+        lambda d: d["services"][0]["destinations"][0]["tunnel"].update(type="gue"),
+        lambda d: d["services"][0]["destinations"][0]["tunnel"].update(type="gre", checksum="remote"),
         lambda d: d["total"]["rates"].update(connections=-1),
         lambda d: d.update(more=1),
     ):
