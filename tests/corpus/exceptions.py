@@ -34,12 +34,6 @@ def refused(result, what):
     return status == 2 and not out and re.fullmatch(rf"ipvsadm: {what} not built into this BPVS yet\n", err)
 
 
-@exception("no-gue-gre")
-def _(_case, theirs, mine):
-    """Taken by the original, or refused by the kernel; refused by ours, which leaves all as it was."""
-    return theirs[0][0] in (0, 255) and refused(mine[0], r"(GUE|GRE) tunnels \(--tun-type g[ur]e\) are")
-
-
 @exception("no-sync")
 def _(_case, theirs, mine):
     return theirs[0][0] in (0, 255) and refused(
