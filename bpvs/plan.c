@@ -64,7 +64,7 @@ static bool svc_same(const struct bpvs_svc_info *a, const struct bpvs_svc_info *
 	       (a->timeout == b->timeout && a->netmask == b->netmask && a->pe == b->pe);
 }
 
-/* What is said of a tunnel and has no effect, as a port of one that is not GUE, is no difference. */
+/* What is said of a tunnel and has no effect, as a port without GUE, is no difference. */
 static bool tunnel_same(const struct bpvs_dest_info *a, const struct bpvs_dest_info *b)
 {
 	__u8 tunnel = bpvs_dest_tunnel(a);

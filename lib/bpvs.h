@@ -141,7 +141,7 @@ int bpvs_svc_get(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		 struct bpvs_svc_info *ret);
 int bpvs_flush(struct bpvs_instance *in);
 
-/* What its packets are wrapped in, in BPVS_TUNNEL_*: of what was said that which means something. */
+/* What its packets are wrapped in, as BPVS_TUNNEL_*: of what was said that which has an effect. */
 __u8 bpvs_dest_tunnel(const struct bpvs_dest_info *dest);
 /* What bpvs_dest_add() would say of these whatever the tables hold. */
 int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info *dest);
