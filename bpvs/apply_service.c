@@ -94,30 +94,84 @@ static bool forwarding_read(struct doc *y, yaml_node_t *node, __u8 *ret)
 	return false;
 }
 
+enum { T_TYPE, T_PORT, T_CHECKSUM, T_NUM };
+
+static const char *const tunnel_names[] = { "type", "port", "checksum", NULL };
+
+static bool tunnel_type_read(struct doc *y, yaml_node_t *node, __u8 *ret)
+{
+	static const char what[] = "expected ipip, gue or gre";
+	const char *text;
+
+	if (!node)
+		return true;
+	if (!doc_text(y, node, what, &text))
+		return false;
+	for (unsigned int type = 0; bpvs_tunnel_name(type); type++) {
+		if (!strcmp(bpvs_tunnel_name(type), text)) {
+			*ret = (__u8)type;
+			return true;
+		}
+	}
+	doc_complain_of(y, node, what);
+	return false;
+}
+
+static bool tunnel_port_read(struct doc *y, yaml_node_t *node, yaml_node_t *tunnel,
+			     struct bpvs_dest_info *d)
+{
+	unsigned long long port;
+
+	if (!node && d->tun_type == BPVS_TUNNEL_GUE)
+		doc_complain(y, doc_place(tunnel), "a tunnel of type gue needs a port");
+	if (!node)
+		return d->tun_type != BPVS_TUNNEL_GUE;
+	if (d->tun_type != BPVS_TUNNEL_GUE) {
+		doc_complain(y, doc_place(node), "only with type: gue");
+		return false;
+	}
+	if (!doc_number(y, node, 1, 65535, &port))
+		return false;
+	d->tun_port = htons((uint16_t)port);
+	return true;
+}
+
+/* As ipvsadm takes them: none for ipip, not even "none", and no remote one for gre. */
+static bool tunnel_checksum_read(struct doc *y, yaml_node_t *node, struct bpvs_dest_info *d)
+{
+	bool gue = d->tun_type == BPVS_TUNNEL_GUE;
+	const char *what = gue ? "expected none, full or remote" : "expected none or full";
+	const char *text;
+
+	if (!node)
+		return true;
+	if (d->tun_type == BPVS_TUNNEL_IPIP) {
+		doc_complain(y, doc_place(node), "only with type: gue or gre");
+		return false;
+	}
+	if (!doc_text(y, node, what, &text))
+		return false;
+	for (__u16 flag = 0; flag <= (gue ? BPVS_TUN_REMCSUM : BPVS_TUN_CSUM); flag++) {
+		if (!strcmp(bpvs_tunnel_checksum(flag), text)) {
+			d->tun_flags = flag;
+			return true;
+		}
+	}
+	doc_complain_of(y, node, what);
+	return false;
+}
+
 static bool tunnel_read(struct doc *y, yaml_node_t *node, struct bpvs_dest_info *d)
 {
-	static const char *const names[] = { "type", NULL };
-	static const char what[] = "expected ipip";
-	yaml_node_t *value[1];
-	const char *text;
+	yaml_node_t *f[T_NUM];
 
 	if (d->fwd != BPVS_FWD_TUNNEL) {
 		doc_complain(y, doc_place(node), "only with forwarding: tunnel");
 		return false;
 	}
-	if (!doc_fields(y, node, names, value))
-		return false;
-	if (!value[0])
-		return true;
-	if (!doc_text(y, value[0], what, &text))
-		return false;
-	if (!strcmp(text, "ipip"))
-		return true;
-	if (!strcmp(text, "gue") || !strcmp(text, "gre"))
-		doc_complain_of(y, value[0], "not built into this BPVS yet");
-	else
-		doc_complain_of(y, value[0], what);
-	return false;
+	return doc_fields(y, node, tunnel_names, f) &&
+	       tunnel_type_read(y, f[T_TYPE], &d->tun_type) &&
+	       tunnel_port_read(y, f[T_PORT], node, d) && tunnel_checksum_read(y, f[T_CHECKSUM], d);
 }
 
 /* ipvsadm gives a destination that is not NAT's the service's port, whatever was said. */

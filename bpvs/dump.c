@@ -18,6 +18,19 @@ static const char *address_text(const struct bpvs_addr *addr, __u8 af, char to[E
 	return to;
 }
 
+static void tunnel_dump(const struct bpvs_dest_info *d)
+{
+	__u8 tunnel = bpvs_dest_tunnel(d), type = tunnel & BPVS_TUNNEL_TYPE;
+
+	if (type == BPVS_TUNNEL_IPIP)
+		return;
+	printf("    tunnel:\n      type: %s\n", bpvs_tunnel_name(type));
+	if (type == BPVS_TUNNEL_GUE)
+		printf("      port: %u\n", ntohs(d->tun_port));
+	if (tunnel != type)
+		printf("      checksum: %s\n", bpvs_tunnel_checksum(BPVS_TUNNEL_FLAGS(tunnel)));
+}
+
 /* Everything that is not the default: which says no less and reads more easily. */
 static void dest_dump(const struct bpvs_svc_info *svc, const struct bpvs_dest_info *d)
 {
@@ -29,6 +42,8 @@ static void dest_dump(const struct bpvs_svc_info *svc, const struct bpvs_dest_in
 		printf("    port: %u\n", ntohs(d->port));
 	if (d->fwd != BPVS_FWD_DROUTE)
 		printf("    forwarding: %c%s\n", *fwd | 0x20, fwd + 1);
+	if (d->fwd == BPVS_FWD_TUNNEL)
+		tunnel_dump(d);
 	printf("    weight: %d\n", d->weight);
 	if (d->u_threshold)
 		printf("    upper_threshold: %u\n", d->u_threshold);

@@ -64,10 +64,21 @@ static bool svc_same(const struct bpvs_svc_info *a, const struct bpvs_svc_info *
 	       (a->timeout == b->timeout && a->netmask == b->netmask && a->pe == b->pe);
 }
 
+/* What is said of a tunnel and has no effect, as a port without GUE, is no difference. */
+static bool tunnel_same(const struct bpvs_dest_info *a, const struct bpvs_dest_info *b)
+{
+	__u8 tunnel = bpvs_dest_tunnel(a);
+
+	if (a->fwd != BPVS_FWD_TUNNEL)
+		return true;
+	return tunnel == bpvs_dest_tunnel(b) &&
+	       ((tunnel & BPVS_TUNNEL_TYPE) != BPVS_TUNNEL_GUE || a->tun_port == b->tun_port);
+}
+
 static bool dest_same(const struct bpvs_dest_info *a, const struct bpvs_dest_info *b)
 {
 	return a->fwd == b->fwd && a->weight == b->weight && a->u_threshold == b->u_threshold &&
-	       a->l_threshold == b->l_threshold;
+	       a->l_threshold == b->l_threshold && tunnel_same(a, b);
 }
 
 static int row_cmp(const void *x, const void *y)

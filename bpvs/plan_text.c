@@ -53,6 +53,22 @@ static void put_svc_options(struct text *t, const struct bpvs_svc_info *svc)
 	}
 }
 
+/* Of what is the default nothing. */
+static void put_tunnel_options(struct text *t, const struct bpvs_dest_info *d)
+{
+	__u8 tunnel = bpvs_dest_tunnel(d), type = tunnel & BPVS_TUNNEL_TYPE;
+
+	if (type == BPVS_TUNNEL_IPIP)
+		return;
+	put(t, " --tun-type %s", bpvs_tunnel_name(type));
+	if (type == BPVS_TUNNEL_GUE)
+		put(t, " --tun-port %u", ntohs(d->tun_port));
+	if (tunnel & BPVS_TUNNEL_CSUM)
+		put(t, " --tun-csum");
+	if (tunnel & BPVS_TUNNEL_REMCSUM)
+		put(t, " --tun-remcsum");
+}
+
 static void put_dest_options(struct text *t, const struct bpvs_dest_info *d)
 {
 	static const char *const words[] = {
@@ -63,6 +79,8 @@ static void put_dest_options(struct text *t, const struct bpvs_dest_info *d)
 	};
 
 	put(t, "%s -w %d", words[d->fwd], d->weight);
+	if (d->fwd == BPVS_FWD_TUNNEL)
+		put_tunnel_options(t, d);
 	if (d->u_threshold)
 		put(t, " -x %u", d->u_threshold);
 	if (d->l_threshold)

@@ -78,14 +78,14 @@ static void dest_default(const struct listing *l, const char *name, const struct
 
 static const char *tunnel_text(const struct bpvs_dest_info *d)
 {
-	const char *flags = d->tunnel & BPVS_TUNNEL_REMCSUM ? "r+c"
-			    : d->tunnel & BPVS_TUNNEL_CSUM  ? "+c"
+	const char *flags = d->tun_flags & BPVS_TUN_REMCSUM ? "r+c"
+			    : d->tun_flags & BPVS_TUN_CSUM  ? "+c"
 							    : "-c";
 	static char text[32];
 
 	if (d->fwd != BPVS_FWD_TUNNEL)
 		return "n/a";
-	switch (d->tunnel & BPVS_TUNNEL_TYPE) {
+	switch (d->tun_type) {
 	case BPVS_TUNNEL_GUE:
 		snprintf(text, sizeof(text), "gue:%u:%s", ntohs(d->tun_port), flags);
 		return text;

@@ -396,8 +396,10 @@ static void server_check(struct args *a)
 		wrong = "Different address family is allowed only for tunneling servers";
 	if (wrong)
 		die(2, "%s", wrong);
-	a->dest.tunnel = (uint8_t)(a->tunnel | (args_have(a, OPT_TUN_CSUM) ? BPVS_TUNNEL_CSUM : 0) |
-				   (args_have(a, OPT_TUN_REMCSUM) ? BPVS_TUNNEL_REMCSUM : 0));
+	a->dest.tun_type = (uint8_t)a->tunnel;
+	a->dest.tun_flags = args_have(a, OPT_TUN_REMCSUM) ? BPVS_TUN_REMCSUM
+			    : args_have(a, OPT_TUN_CSUM)  ? BPVS_TUN_CSUM
+							  : 0;
 	/* Only NAT can change the port. */
 	if (a->dest.fwd != BPVS_FWD_MASQ && !a->svc.key.fwmark)
 		a->dest.port = a->svc.key.port;

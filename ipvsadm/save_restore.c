@@ -69,11 +69,11 @@ static void service_save(const struct bpvs_svc_info *svc, const char *name, cons
 
 static void tunnel_save(const struct bpvs_dest_info *d)
 {
-	const char *flags = d->tunnel & BPVS_TUNNEL_REMCSUM ? "--tun-remcsum"
-			    : d->tunnel & BPVS_TUNNEL_CSUM  ? "--tun-csum"
+	const char *flags = d->tun_flags & BPVS_TUN_REMCSUM ? "--tun-remcsum"
+			    : d->tun_flags & BPVS_TUN_CSUM  ? "--tun-csum"
 							    : "--tun-nocsum";
 
-	switch (d->tunnel & BPVS_TUNNEL_TYPE) {
+	switch (d->tun_type) {
 	case BPVS_TUNNEL_GUE:
 		printf(" --tun-type gue --tun-port %u %s", ntohs(d->tun_port), flags);
 		break;

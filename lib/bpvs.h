@@ -105,6 +105,10 @@ struct bpvs_svc_info {
 	__u32 id;	 /* only read */
 };
 
+/* Of the wrapping of a tunnel, numbered as IP_VS_TUNNEL_ENCAP_FLAG_* in <linux/ip_vs.h>. */
+#define BPVS_TUN_CSUM	 0x1
+#define BPVS_TUN_REMCSUM 0x2
+
 struct bpvs_dest_info {
 	struct bpvs_addr addr;
 	__be16 port;
@@ -114,8 +118,13 @@ struct bpvs_dest_info {
 	__s32 weight;
 	__u32 u_threshold;
 	__u32 l_threshold;
-	__u8 tunnel;			    /* BPVS_TUNNEL_* */
-	__be16 tun_port;		    /* GUE's */
+	/*
+	 * Of a tunnel, kept as they were said whatever they mean, as the kernel does: see
+	 * bpvs_dest_tunnel().
+	 */
+	__u8 tun_type;			    /* BPVS_TUNNEL_IPIP ...; any other is IPIP */
+	__be16 tun_port;		    /* GUE's, which needs one */
+	__u16 tun_flags;		    /* BPVS_TUN_* */
 	__u32 active, inactive, persistent; /* only read */
 	__u32 id;			    /* only read */
 };
@@ -132,6 +141,8 @@ int bpvs_svc_get(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		 struct bpvs_svc_info *ret);
 int bpvs_flush(struct bpvs_instance *in);
 
+/* What its packets are wrapped in, as BPVS_TUNNEL_*: of what was said that which has an effect. */
+__u8 bpvs_dest_tunnel(const struct bpvs_dest_info *dest);
 /* What bpvs_dest_add() would say of these whatever the tables hold. */
 int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info *dest);
 int bpvs_dest_add(struct bpvs_instance *in, const struct bpvs_svc_key *key,
@@ -271,3 +282,5 @@ const char *bpvs_sched_flag_name(unsigned int sched, __u32 bit);
 const char *bpvs_pe_name(unsigned int pe);	       /* "" for none */
 int bpvs_pe_find(const char *name, unsigned int *ret); /* -ENOENT */
 const char *bpvs_fwd_name(unsigned int fwd);	       /* "Masq", "Local", "Tunnel", "Route" */
+const char *bpvs_tunnel_name(unsigned int type);       /* "ipip", "gue", "gre" */
+const char *bpvs_tunnel_checksum(unsigned int flag);   /* "none", "full", "remote" */

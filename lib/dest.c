@@ -49,11 +49,11 @@ static int dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_inf
 		return -EINVAL;
 	if (info->af != key->af && info->fwd != BPVS_FWD_TUNNEL)
 		return -EINVAL;
-	if ((info->tunnel & BPVS_TUNNEL_TYPE) > BPVS_TUNNEL_GRE ||
-	    ((info->tunnel & BPVS_TUNNEL_TYPE) == BPVS_TUNNEL_GUE && !info->tun_port))
-		return -EINVAL;
 	if (info->weight < 0 || info->l_threshold > info->u_threshold)
 		return -ERANGE;
+	/* Whatever the forwarding method: so does the kernel. */
+	if (info->tun_type == BPVS_TUNNEL_GUE && !info->tun_port)
+		return -EINVAL;
 	return info->u_threshold > INT_MAX ? -EINVAL : 0;
 }
 
@@ -62,6 +62,20 @@ int bpvs_dest_check(const struct bpvs_svc_key *key, const struct bpvs_dest_info 
 	int type;
 
 	return dest_check(key, info) ?: addr_check(info, &type);
+}
+
+__u8 bpvs_dest_tunnel(const struct bpvs_dest_info *dest)
+{
+	switch (dest->tun_type) {
+	case BPVS_TUNNEL_GUE:
+		return dest->tun_flags & BPVS_TUN_REMCSUM ? BPVS_TUNNEL_GUE | BPVS_TUNNEL_REMCSUM
+		       : dest->tun_flags & BPVS_TUN_CSUM  ? BPVS_TUNNEL_GUE | BPVS_TUNNEL_CSUM
+							  : BPVS_TUNNEL_GUE;
+	case BPVS_TUNNEL_GRE:
+		return dest->tun_flags & BPVS_TUN_CSUM ? BPVS_TUNNEL_GRE | BPVS_TUNNEL_CSUM
+						       : BPVS_TUNNEL_GRE;
+	}
+	return BPVS_TUNNEL_IPIP;
 }
 
 /* ---- writing a destination ---- */
@@ -87,18 +101,6 @@ static void nexthop_clear(struct bpvs_dest *d)
 	__atomic_store_n(&d->pmtu, 0, __ATOMIC_RELAXED);
 }
 
-/* What means something: the data path has tables by it. */
-static __u8 tunnel_set(__u8 tunnel)
-{
-	switch (tunnel & BPVS_TUNNEL_TYPE) {
-	case BPVS_TUNNEL_GUE:
-		return tunnel & (BPVS_TUNNEL_TYPE | BPVS_TUNNEL_CSUM | BPVS_TUNNEL_REMCSUM);
-	case BPVS_TUNNEL_GRE:
-		return tunnel & (BPVS_TUNNEL_TYPE | BPVS_TUNNEL_CSUM);
-	}
-	return BPVS_TUNNEL_IPIP;
-}
-
 /* All that may be edited; the flags are the caller's, but for BPVS_DEST_NAT. */
 static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int type)
 {
@@ -110,7 +112,9 @@ static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int
 		bpvs_route_source(&info->addr, info->af, &source);
 	d->tun_src = source;
 	d->tun_port = info->tun_port;
-	__atomic_store_n(&d->tunnel, tunnel_set(info->tunnel), __ATOMIC_RELEASE);
+	d->tun_type = info->tun_type;
+	d->tun_flags = info->tun_flags;
+	__atomic_store_n(&d->tunnel, bpvs_dest_tunnel(info), __ATOMIC_RELEASE);
 	d->fwd_set = info->fwd;
 	__atomic_store_n(&d->fwd, type == RTN_LOCAL ? BPVS_FWD_LOCAL : info->fwd, __ATOMIC_RELEASE);
 	d->u_threshold = info->u_threshold;
@@ -373,8 +377,9 @@ static void dest_read(const struct bpvs_instance *in, __u32 id, struct bpvs_dest
 		.af = d->af,
 		.fwd = d->fwd_set,
 		.weight = d->weight,
-		.tunnel = d->tunnel,
+		.tun_type = d->tun_type,
 		.tun_port = d->tun_port,
+		.tun_flags = d->tun_flags,
 		.u_threshold = d->u_threshold,
 		.l_threshold = d->l_threshold,
 		.active = count_read(&d->active),

@@ -180,19 +180,14 @@ struct json_object *bpvs_json_svc(struct bpvs_instance *in, const struct bpvs_sv
 static struct json_object *make_tunnel(const struct bpvs_dest_info *d)
 {
 	struct json_object *o = json_object_new_object();
-	__u8 type = d->tunnel & BPVS_TUNNEL_TYPE;
+	__u8 tunnel = bpvs_dest_tunnel(d), type = tunnel & BPVS_TUNNEL_TYPE;
 
-	bpvs_json_add(o, "type",
-		      make_text(type == BPVS_TUNNEL_GUE	  ? "gue"
-				: type == BPVS_TUNNEL_GRE ? "gre"
-							  : "ipip"));
+	bpvs_json_add(o, "type", make_text(bpvs_tunnel_name(type)));
 	if (type == BPVS_TUNNEL_GUE)
 		bpvs_json_add(o, "port", make_number(ntohs(d->tun_port)));
-	if (type == BPVS_TUNNEL_GUE || type == BPVS_TUNNEL_GRE)
+	if (type != BPVS_TUNNEL_IPIP)
 		bpvs_json_add(o, "checksum",
-			      make_text(d->tunnel & BPVS_TUNNEL_REMCSUM ? "remote"
-					: d->tunnel & BPVS_TUNNEL_CSUM	? "full"
-									: "none"));
+			      make_text(bpvs_tunnel_checksum(BPVS_TUNNEL_FLAGS(tunnel))));
 	return o;
 }
 

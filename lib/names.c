@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Names of schedulers, their flags, forwarding methods and persistence engines. */
+/* Names of schedulers, their flags, forwarding methods, tunnels and persistence engines. */
 #include <errno.h>
 #include <string.h>
 #include "bpvs.h"
@@ -36,6 +36,28 @@ const char *bpvs_fwd_name(unsigned int fwd)
 	};
 
 	return fwd < sizeof(names) / sizeof(names[0]) ? names[fwd] : NULL;
+}
+
+const char *bpvs_tunnel_name(unsigned int type)
+{
+	static const char *const names[] = {
+		[BPVS_TUNNEL_IPIP] = "ipip",
+		[BPVS_TUNNEL_GUE] = "gue",
+		[BPVS_TUNNEL_GRE] = "gre",
+	};
+
+	return type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
+}
+
+const char *bpvs_tunnel_checksum(unsigned int flag)
+{
+	static const char *const names[] = {
+		[0] = "none",
+		[BPVS_TUN_CSUM] = "full",
+		[BPVS_TUN_REMCSUM] = "remote",
+	};
+
+	return flag < sizeof(names) / sizeof(names[0]) ? names[flag] : NULL;
 }
 
 const struct bpvs_sched_flag bpvs_sched_flags[] = {

@@ -143,7 +143,9 @@ int parse_service(const struct call *c, bool full, struct svc_request *ret)
 
 static int parse_dest_rest(const struct nlattr *const *tb, struct bpvs_dest_info *d)
 {
-	const struct nlattr *type = tb[IPVS_DEST_ATTR_TUN_TYPE];
+	const struct nlattr *type = tb[IPVS_DEST_ATTR_TUN_TYPE],
+			    *port = tb[IPVS_DEST_ATTR_TUN_PORT],
+			    *flags = tb[IPVS_DEST_ATTR_TUN_FLAGS];
 
 	if (!tb[IPVS_DEST_ATTR_FWD_METHOD] || !tb[IPVS_DEST_ATTR_WEIGHT] ||
 	    !tb[IPVS_DEST_ATTR_U_THRESH] || !tb[IPVS_DEST_ATTR_L_THRESH])
@@ -152,9 +154,12 @@ static int parse_dest_rest(const struct nlattr *const *tb, struct bpvs_dest_info
 	d->weight = (__s32)mnl_attr_get_u32(tb[IPVS_DEST_ATTR_WEIGHT]);
 	d->u_threshold = mnl_attr_get_u32(tb[IPVS_DEST_ATTR_U_THRESH]);
 	d->l_threshold = mnl_attr_get_u32(tb[IPVS_DEST_ATTR_L_THRESH]);
-	/* GUE and GRE are not built. */
-	if (type && d->fwd == BPVS_FWD_TUNNEL && mnl_attr_get_u8(type))
-		return -NOT_BUILT;
+	if (type)
+		d->tun_type = mnl_attr_get_u8(type);
+	if (port)
+		d->tun_port = mnl_attr_get_u16(port);
+	if (flags)
+		d->tun_flags = mnl_attr_get_u16(flags);
 	return 0;
 }
 

@@ -139,9 +139,9 @@ static void put_dest(struct reply *r, struct bpvs_instance *in, const struct bpv
 	mnl_attr_put_u16(n, IPVS_DEST_ATTR_PORT, d->port);
 	mnl_attr_put_u32(n, IPVS_DEST_ATTR_FWD_METHOD, d->fwd);
 	mnl_attr_put_u32(n, IPVS_DEST_ATTR_WEIGHT, (__u32)d->weight);
-	mnl_attr_put_u8(n, IPVS_DEST_ATTR_TUN_TYPE, 0);
-	mnl_attr_put_u16(n, IPVS_DEST_ATTR_TUN_PORT, 0);
-	mnl_attr_put_u16(n, IPVS_DEST_ATTR_TUN_FLAGS, 0);
+	mnl_attr_put_u8(n, IPVS_DEST_ATTR_TUN_TYPE, d->tun_type);
+	mnl_attr_put_u16(n, IPVS_DEST_ATTR_TUN_PORT, d->tun_port);
+	mnl_attr_put_u16(n, IPVS_DEST_ATTR_TUN_FLAGS, d->tun_flags);
 	mnl_attr_put_u32(n, IPVS_DEST_ATTR_U_THRESH, d->u_threshold);
 	mnl_attr_put_u32(n, IPVS_DEST_ATTR_L_THRESH, d->l_threshold);
 	mnl_attr_put_u32(n, IPVS_DEST_ATTR_ACTIVE_CONNS, d->active);

@@ -14,12 +14,13 @@ enum bpvs_fwd {
 };
 
 /* How a tunnel wraps, numbered as IP_VS_CONN_F_TUNNEL_TYPE_* there; the flags four bits up. */
-#define BPVS_TUNNEL_IPIP    0x00
-#define BPVS_TUNNEL_GUE	    0x01
-#define BPVS_TUNNEL_GRE	    0x02
-#define BPVS_TUNNEL_TYPE    0x0f
-#define BPVS_TUNNEL_CSUM    0x10
-#define BPVS_TUNNEL_REMCSUM 0x20
+#define BPVS_TUNNEL_IPIP     0x00
+#define BPVS_TUNNEL_GUE	     0x01
+#define BPVS_TUNNEL_GRE	     0x02
+#define BPVS_TUNNEL_TYPE     0x0f
+#define BPVS_TUNNEL_CSUM     0x10
+#define BPVS_TUNNEL_REMCSUM  0x20
+#define BPVS_TUNNEL_FLAGS(t) ((t) >> 4)
 
 /*
  * How to reach a neighbour, found by the FIB and kept for about a second. A sequence lock of two
@@ -72,7 +73,7 @@ struct bpvs_dest {
 	__u32 removed_at;  /* clock */
 	__u32 epoch;	   /* that of its service when it was added: see struct bpvs_svc */
 	__u8 fwd_set;	   /* the method as configured; fwd differs from it for a local address */
-	__u8 tunnel;	   /* BPVS_TUNNEL_*, of one that is a tunnel */
+	__u8 tunnel;	   /* BPVS_TUNNEL_*: what tun_type and tun_flags come to */
 	__be16 tun_port;   /* GUE's */
 	__s32 last_weight; /* the last that was not 0, unless it was added with 0: mh's */
 	/* line 2: counters, moved by atomics in the data path */
@@ -80,5 +81,8 @@ struct bpvs_dest {
 	__s32 inactive;
 	__s32 persistent;
 	__u32 overload; /* 1 while the thresholds keep new connections away */
-	__u8 pad2[48];
+	/* configuration again, as it was said: see struct bpvs_dest_info */
+	__u16 tun_flags;
+	__u8 tun_type;
+	__u8 pad2[45];
 };

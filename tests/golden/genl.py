@@ -95,10 +95,12 @@ class Maker:
         fields[4] = u32(r.choice([0, 1, 1, 5, 65535, 2**31 - 1, -1]))
         fields[5] = u32(r.choice([0, 0, 10, 100]))
         fields[6] = u32(r.choice([0, 0, 5, 11, 2**32 - 1]))
-        if r.random() < 0.3:
-            fields[13] = b"\0"
-            fields[14] = be16(0)
-            fields[15] = u16(0)
+        if r.random() < 0.5:
+            fields[13] = bytes([r.choice([0, 1, 1, 1, 2, 2, 3, 17, 255])])
+            fields[14] = be16(r.choice([0, 6080, 6080, 65535]))
+            fields[15] = u16(r.choice([0, 1, 2, 3, 0x10, 0xFFFF]))
+            for _ in range(r.choice([0, 0, 1, 2])):
+                fields.pop(r.choice([13, 14, 15]), None)
         return fields
 
     def nest(self, kind, fields):

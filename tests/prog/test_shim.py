@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Debian's own ipvsadm, unmodified, over a live engine: `bpvs run` (shim/)."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -261,12 +262,38 @@ def test_a_socket_opened_in_another_namespace(clean, space):
 # ---- messages as they are ----
 
 
+def send(lines):
+    """The answers."""
+    done = inside(BPVS, "run", "--", BUILD / "tests/prog/genl", input="\n".join(lines) + "\n")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_tunnels_are_listed_alike(clean):
+    """What no ipvsadm would say, too: ports and flags that mean nothing to the type.
+
+    At types and flags that it does not know the original's --tun-info and -S crash.
+    """
+    maker, mark = genl.Maker(0), {1: genl.u16(2), 5: genl.u32(7)}
+    assert clean(["-A", "-f", "7", "-s", "rr"], "").rc == 0
+    messages = []
+    cases_of = itertools.product((2, 3), (0, 1, 2), (1, 6080, 65535), (0, 1, 2))
+    for n, (method, kind, port, flags) in enumerate(cases_of, 1):
+        dest = {1: genl.address(f"10.0.2.{n}"), 2: genl.be16(0), 3: genl.u32(method),
+                4: genl.u32(1), 5: genl.u32(0), 6: genl.u32(0), 13: bytes([kind]),
+                14: genl.be16(port), 15: genl.u16(flags)}  # fmt: skip
+        raw = maker.nest(genl.SERVICE, mark) + maker.nest(genl.DEST, dest)
+        messages.append(genl.line(genl.NEW_DEST, genl.REQUEST | genl.ACK, raw))
+    assert len(set(send(messages).splitlines()) - {"."}) == 1, "all are taken"
+    for words in (["-Ln", "--tun-info"], ["-Sn"]):
+        theirs = clean(words, "")
+        ours = inside(BUILD / "ipvsadm" / "ipvsadm", *words)
+        assert (theirs.rc, theirs.out) == (0, cases.normal(ours.stdout))
+        assert theirs.out.count("10.0.2.") == len(messages)
+
+
 def test_messages(clean, space):
     """The recorded stream of right and wrong messages is answered as kernel 6.1 answered it."""
     sent = genl.scenarios(genl.RECORDED_SEED, genl.RECORDED_COUNT)
     lines = [line for scenario in sent for line in scenario]
-    done = inside(
-        BPVS, "run", "--", BUILD / "tests/prog/genl", input="\n".join(lines) + "\n"
-    )
-    assert done.returncode == 0, done.stderr
-    assert genl.differences(sent, genl.RECORDED.read_text(), done.stdout) == []
+    assert genl.differences(sent, genl.RECORDED.read_text(), send(lines)) == []

@@ -114,6 +114,13 @@ services:
     ("{protocol: tcp, address: 10.0.0.1, port: 80, destinations: [{address: 'fd00::1', "
      "forwarding: tunnel, tunnel: {type: ipip}, weight: 2147483647}]}",
      "-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r [fd00::1]:80 -i -w 2147483647"),
+    ("{fwmark: 5, destinations: [{address: 10.1.0.1, forwarding: tunnel, tunnel: "
+     "{checksum: remote, port: 6080, type: gue}}, {address: 10.1.0.2, forwarding: tunnel, "
+     "tunnel: {type: gue, port: 65535}}, {address: 10.1.0.3, forwarding: tunnel, tunnel: "
+     "{type: gre, checksum: full}}, {address: 10.1.0.4, forwarding: tunnel, tunnel: {}}]}",
+     "-A -f 5\n-a -f 5 -r 10.1.0.1 -i --tun-type gue --tun-port 6080 --tun-remcsum\n"
+     "-a -f 5 -r 10.1.0.2 -i --tun-type gue --tun-port 65535\n"
+     "-a -f 5 -r 10.1.0.3 -i --tun-type gre --tun-csum\n-a -f 5 -r 10.1.0.4 -i"),
     ("{fwmark: 5, destinations: [{address: 10.1.0.1, port: 8080, forwarding: route}]}",
      "-A -f 5\n-a -f 5 -r 10.1.0.1:8080 -g"),
 ], ids=lambda v: v if v.startswith("-A") else "")
@@ -214,6 +221,31 @@ def check(name, document):
     jsonschema.validate(document, SCHEMA | {"$ref": f"#/$defs/{name}"})
 
 
+def test_diff_says_how_a_tunnel_wraps(tables):
+    text = "services:\n- fwmark: 1\n  destinations:\n  - {address: 10.1.0.1, forwarding: tunnel%s}\n"
+    steps = [
+        ("", "-i -w 1"),
+        (", tunnel: {type: gue, port: 6080}", "-i -w 1 --tun-type gue --tun-port 6080"),
+        (", tunnel: {type: gue, port: 6081}", "-i -w 1 --tun-type gue --tun-port 6081"),
+        (", tunnel: {type: gue, port: 6081, checksum: remote}",
+         "-i -w 1 --tun-type gue --tun-port 6081 --tun-remcsum"),
+        (", tunnel: {type: gre, checksum: full}", "-i -w 1 --tun-type gre --tun-csum"),
+        (", tunnel: {type: gre, checksum: none}", "-i -w 1 --tun-type gre"),
+    ]
+    tables.apply(text % steps[0][0])
+    for (_, was), (now, words) in zip(steps, steps[1:]):
+        assert tables.diff(text % now) == (
+            f"~ ipvsadm -e -f 1 -r 10.1.0.1:0 {words}  # was {was}\n")
+        tables.apply(text % now)
+    # An edit of something else leaves it, and says it on both sides.
+    full = text % ", weight: 9, tunnel: {type: gre, checksum: full}"
+    tables.apply(full)
+    document = json.loads(tables.diff(full.replace("weight: 9", "weight: 8"), "--json"))
+    check("changes", document)
+    wrapping = {"type": "gre", "checksum": "full"}
+    assert [document["changes"][0][k]["tunnel"] for k in ("before", "after")] == [wrapping] * 2
+
+
 def test_the_automatic_modes_of_a_defence_are_one(tables):
     tables.apply("sysctls: {drop_entry: 1}")
     tables.diff("sysctls: {drop_entry: 2}", status=0)
@@ -241,9 +273,17 @@ def test_full_list_is_replaced_within_its_bounds(tables):
 
 def test_no_room_undoes_everything(tables):
     """4,095 services fit into these tables."""
-    tables.apply(WEB + "- {fwmark: 9, scheduler: rr}\n")
+    tunnels = """\
+- fwmark: 9
+  scheduler: rr
+  destinations:
+  - {address: 10.1.0.1, forwarding: tunnel, tunnel: {type: gue, port: 6080, checksum: remote}}
+  - {address: 10.1.0.2, forwarding: tunnel, tunnel: {type: gre, checksum: full}}
+"""
+    tables.apply(WEB + tunnels)
     before = tables.listing()
-    many = WEB.replace("weight: 2", "weight: 3") + "".join(
+    changed = tunnels.replace("6080", "6081").replace("full", "none")
+    many = WEB.replace("weight: 2", "weight: 3") + changed + "".join(
         f"- {{fwmark: {n + 10}}}\n" for n in range(4094))
     done = tables.apply("timeouts: {tcp: 5}\nsysctls: {sloppy_tcp: 1}\n" + many, status=1)
     assert "nothing is changed" in done.stderr and "no room" in done.stderr, done.stderr
@@ -254,6 +294,7 @@ def test_no_room_undoes_everything(tables):
 # ---- mistakes ----
 
 HEAD = "services:\n- protocol: tcp\n  address: 10.0.0.1\n  port: 80\n"
+TUNNEL = HEAD + "  destinations: [{{address: 10.1.0.1, forwarding: tunnel, tunnel: {{{}}}}}]"
 MISTAKES = [
     ("", "1:1: nothing there"),
     ("[]", "1:1: expected a mapping (key: value): a list"),
@@ -335,8 +376,17 @@ MISTAKES = [
      "5:50: expected route, tunnel, masq or local: nat"),
     (HEAD + "  destinations: [{address: 10.1.0.1, tunnel: {type: ipip}}]",
      "5:46: only with forwarding: tunnel"),
-    (HEAD + "  destinations: [{address: 10.1.0.1, forwarding: tunnel, tunnel: {type: vxlan}}]",
-     "vxlan"),
+    (TUNNEL.format("type: vxlan"), "5:73: expected ipip, gue or gre: vxlan"),
+    (TUNNEL.format("type: [gue]"), "5:73: expected ipip, gue or gre: a list"),
+    (TUNNEL.format("type: gue"), "5:66: a tunnel of type gue needs a port"),
+    (TUNNEL.format("type: gue, port: 0"), "5:84: expected a number from 1 to 65535: 0"),
+    (TUNNEL.format("type: gue, port: 65536"), "5:84: expected a number from 1 to 65535: 65536"),
+    (TUNNEL.format("type: gre, port: 6080"), "5:84: only with type: gue"),
+    (TUNNEL.format("port: 6080"), "5:73: only with type: gue"),
+    (TUNNEL.format("checksum: none"), "5:77: only with type: gue or gre"),
+    (TUNNEL.format("type: gre, checksum: remote"), "5:88: expected none or full: remote"),
+    (TUNNEL.format("type: gue, port: 1, checksum: csum"),
+     "5:97: expected none, full or remote: csum"),
     (HEAD + "  destinations:\n  - address: 10.1.0.1\n  - {address: 10.1.0.1, port: 80}",
      "7:5: the service has 10.1.0.1:80 already, in line 6"),
     (HEAD + "  destinations: [" + "{address: 10.1.0.1}, " * 1025 + "]",
@@ -417,6 +467,23 @@ def test_damaged_files(tables):
 # ---- random states ----
 
 
+def random_tunnel(rng):
+    """The same of how it wraps."""
+    kind = rng.choice(["", "ipip", "gue", "gre"])
+    fields, words = ([f"type: {kind}"], f" --tun-type {kind}") if kind else ([], "")
+    if kind == "gue":
+        port = rng.choice([6080, 6081])
+        fields.append(f"port: {port}")
+        words += f" --tun-port {port}"
+    if kind in ("gue", "gre"):
+        how, option = rng.choice([("", ""), ("none", "--tun-nocsum"), ("full", "--tun-csum"),
+                                  ("remote", "--tun-remcsum")][:4 if kind == "gue" else 3])
+        fields += [f"checksum: {how}"] if how else []
+        words += f" {option}"
+    rng.shuffle(fields)
+    return ", ".join(fields), words
+
+
 def random_dest(rng, vip, port):
     """Its YAML, and ipvsadm's words."""
     method = rng.choice(list(METHODS))
@@ -432,8 +499,10 @@ def random_dest(rng, vip, port):
     fields += [f"weight: {weight}"] if weight != 1 or rng.random() < .5 else []
     fields += [f"upper_threshold: {upper}"] if upper else []
     fields += [f"lower_threshold: {lower}"] if lower else []
+    tunnel, wrapping = random_tunnel(rng) if method == "tunnel" else ("", "")
+    fields += [f"tunnel: {{{tunnel}}}"] if tunnel or (method == "tunnel" and rng.random() < .5) else []
     rng.shuffle(fields)
-    words = f"-r {name} {METHODS[method]} -w {weight} -x {upper} -y {lower}"
+    words = f"-r {name} {METHODS[method]} -w {weight} -x {upper} -y {lower}{wrapping}"
     return name, "{" + ", ".join(fields) + "}", words
 
 
@@ -566,6 +635,9 @@ def test_the_documented_example(tables):
 def test_what_the_schema_refuses():
     for text in ("services: [{fwmark: 1, port: 80}]", "services: [{protocol: tcp}]",
                  "services: [{fwmark: 1, destinations: [{weight: 1}]}]", "service: []",
-                 "timeouts: {tcp: 0}"):
+                 "timeouts: {tcp: 0}",
+                 *(TUNNEL.format(t) for t in ("type: gue", "port: 1", "type: gre, port: 1",
+                                              "checksum: none", "type: ipip, checksum: full",
+                                              "type: gre, checksum: remote", "type: GUE"))):
         with pytest.raises(jsonschema.ValidationError):
             check("config", yaml.safe_load(text))

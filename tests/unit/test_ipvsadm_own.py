@@ -106,6 +106,9 @@ def test_what_the_schema_refuses(listed):
         lambda d: d["services"][0].pop("scheduler"),
         lambda d: d["services"][0].update(fwmark=1),
         lambda d: d["services"][0]["destinations"][0].pop("tunnel"),
+        lambda d: d["services"][0]["destinations"][0]["tunnel"].update(checksum="none"),
+        lambda d: d["services"][0]["destinations"][0]["tunnel"].update(type="gue"),
+        lambda d: d["services"][0]["destinations"][0]["tunnel"].update(type="gre", checksum="remote"),
         lambda d: d["total"]["rates"].update(connections=-1),
         lambda d: d.update(more=1),
     ):

@@ -758,6 +758,54 @@ static void test_local(void **state)
 }
 
 /* wrr's position goes to the head, its weight is cut to the new step. */
+static int keep_dest(const struct bpvs_dest_info *info, void *arg)
+{
+	*(struct bpvs_dest_info *)arg = *info;
+	return 0;
+}
+
+/* What was said of a tunnel is kept as it was; to the data path goes what means something. */
+static void test_tunnels(void **state)
+{
+	static const struct {
+		__u8 type;
+		__u16 flags;
+		__u8 tunnel;
+	} rows[] = {
+		{ BPVS_TUNNEL_IPIP, 0xffff, BPVS_TUNNEL_IPIP },
+		{ BPVS_TUNNEL_GUE, 0xfffc, BPVS_TUNNEL_GUE },
+		{ BPVS_TUNNEL_GUE, 1, BPVS_TUNNEL_GUE | BPVS_TUNNEL_CSUM },
+		{ BPVS_TUNNEL_GUE, 2, BPVS_TUNNEL_GUE | BPVS_TUNNEL_REMCSUM },
+		{ BPVS_TUNNEL_GUE, 3, BPVS_TUNNEL_GUE | BPVS_TUNNEL_REMCSUM },
+		{ BPVS_TUNNEL_GRE, 2, BPVS_TUNNEL_GRE },
+		{ BPVS_TUNNEL_GRE, 0x4003, BPVS_TUNNEL_GRE | BPVS_TUNNEL_CSUM },
+		{ 3, 1, BPVS_TUNNEL_IPIP },
+		{ 0x11, 1, BPVS_TUNNEL_IPIP },
+	};
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1), got;
+
+	(void)state;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		d.fwd = i % 2 ? BPVS_FWD_MASQ : BPVS_FWD_TUNNEL;
+		d.tun_type = rows[i].type;
+		d.tun_flags = rows[i].flags;
+		d.tun_port = 0;
+		assert_int_equal(bpvs_dest_edit(in, &svc.key, &d),
+				 d.tun_type == BPVS_TUNNEL_GUE ? -EINVAL : 0);
+		d.tun_port = (__be16)(i + 1);
+		assert_int_equal(bpvs_dest_edit(in, &svc.key, &d), 0);
+		assert_int_equal(bpvs_dest_walk(in, &svc.key, keep_dest, &got), 0);
+		assert_int_equal(got.tun_type, d.tun_type);
+		assert_int_equal(got.tun_flags, d.tun_flags);
+		assert_int_equal(got.tun_port, d.tun_port);
+		assert_int_equal(in->dests[got.id].tunnel, rows[i].tunnel);
+	}
+	fake_free(in);
+}
+
 static void test_wrr_change(void **state)
 {
 	struct bpvs_svc_info svc;
@@ -883,7 +931,7 @@ int main(void)
 		cmocka_unit_test(test_local),	       cmocka_unit_test(test_wrr_change),
 		cmocka_unit_test(test_filter),	       cmocka_unit_test(test_rips),
 		cmocka_unit_test(test_tables_full),    cmocka_unit_test(test_table_repair),
-		cmocka_unit_test(test_backup),
+		cmocka_unit_test(test_backup),	       cmocka_unit_test(test_tunnels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
