@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 import keepalived as ka
-from cluster import FAMILIES, METHODS, SERVERS, address, at, vip
+from cluster import FAMILIES, METHODS, SERVERS, address, at, rip, vip
 from netns import PATIENCE, wait_for
 
 LATE = 60
@@ -231,6 +231,31 @@ def test_sync_daemon_is_refused(own):
     own.d2.keepalived.wait_logged("Entering MASTER STATE", LATE, before)
     time.sleep(1.5)
     assert own.client.curl(f"http://{at(vip('nat', 6), 80)}/", "-g").strip() in SERVERS
+
+
+def test_gue_is_refused(own):
+    """A server that cannot be served is not in the tables, and the others are."""
+    keepalived = own.d1.keepalived
+    server = ka.block(f"real_server {rip('rs1', 4)} 80", "weight 1",
+                      "lvs_method TUN type gue port 6080")
+    other = ka.block(f"real_server {rip('rs2', 4)} 80", "weight 1")
+    keepalived.start(ka.global_defs(), ka.virtual_server(vip("tun", 4), "TUN", [server, other]),
+                     options=("-C",))
+    wait_for("rs2", LATE, lambda: own.d1.servers("tun", 4) == {"rs2": 1})
+    assert any("Protocol not supported" in line for line in keepalived.complaints())
+    assert keepalived.running()
+
+
+def test_ipvs_in_another_namespace(own):
+    """net_namespace_ipvs: VRRP and checks here, the tables there."""
+    own.d1.keepalived.start(f"net_namespace_ipvs {own.d2.host.name}", ka.global_defs(),
+                            own.service("nat", 4), own.service("nat", 6), options=("-C",))
+    own.wait_servers(own.d2, set(SERVERS), LATE, methods=("nat",))
+    assert own.d1.table() == {}
+    own.nginx["rs3"].stop()
+    own.wait_servers(own.d2, {"rs1", "rs2"}, LATE, methods=("nat",))
+    own.d1.keepalived.stop()
+    assert own.d2.table() == {}
 
 
 def test_keepalived_brings_the_engine_up(own):
