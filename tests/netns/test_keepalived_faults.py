@@ -161,17 +161,28 @@ def test_checker_killed(own):
             assert s.servers() == {"rs2"} or not s.lost(), (key, s.lost())
 
 
+def packets(director, key):
+    out = director.ipvsadm("-Ln", "--stats", "--exact", "-t", at(vip(*key), 80)).stdout
+    return next(int(line.split()[3]) for line in out.splitlines() if line.startswith("TCP"))
+
+
 def test_killed_and_started_under_traffic(own):
-    """Without VRRP, which would take the addresses away: not one request may be lost."""
+    """
+    Without VRRP, which would take the addresses away: not one request may be lost, and services
+    are the same ones as before, so their counters go on.
+    """
     own.alone()
     own.start_alone(*own.services())
     with ExitStack() as stack:
         clients = traffic(stack, own)
         held = {key: stack.enter_context(own.session(*key)) for key in ALL}
+        time.sleep(1)
         for _ in range(3):
             begun = time.monotonic()
+            before = {key: packets(own.d1, key) for key in ALL}
             own.d1.keepalived.kill()
             own.start_alone(*own.services())
+            assert all(packets(own.d1, key) >= before[key] > 0 for key in ALL), before
             time.sleep(1)
             assert_goes_on(clients, begun)
         for key, s in held.items():
