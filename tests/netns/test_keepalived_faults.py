@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 import keepalived as ka
-from cluster import FAMILIES, METHODS, SERVERS, address, at, vip
+from cluster import FAMILIES, METHODS, SERVERS, address, at, rip, vip
 from netns import PATIENCE, wait_for
 
 LATE = 60
@@ -161,17 +161,28 @@ def test_checker_killed(own):
             assert s.servers() == {"rs2"} or not s.lost(), (key, s.lost())
 
 
+def packets(director, key):
+    out = director.ipvsadm("-Ln", "--stats", "--exact", "-t", at(vip(*key), 80)).stdout
+    return next(int(line.split()[3]) for line in out.splitlines() if line.startswith("TCP"))
+
+
 def test_killed_and_started_under_traffic(own):
-    """Without VRRP, which would take the addresses away: not one request may be lost."""
+    """
+    Without VRRP, which would take the addresses away: not one request may be lost, and services
+    are the same ones as before, so their counters go on.
+    """
     own.alone()
     own.start_alone(*own.services())
     with ExitStack() as stack:
         clients = traffic(stack, own)
         held = {key: stack.enter_context(own.session(*key)) for key in ALL}
+        time.sleep(1)
         for _ in range(3):
             begun = time.monotonic()
+            before = {key: packets(own.d1, key) for key in ALL}
             own.d1.keepalived.kill()
             own.start_alone(*own.services())
+            assert all(packets(own.d1, key) >= before[key] > 0 for key in ALL), before
             time.sleep(1)
             assert_goes_on(clients, begun)
         for key, s in held.items():
@@ -231,6 +242,31 @@ def test_sync_daemon_is_refused(own):
     own.d2.keepalived.wait_logged("Entering MASTER STATE", LATE, before)
     time.sleep(1.5)
     assert own.client.curl(f"http://{at(vip('nat', 6), 80)}/", "-g").strip() in SERVERS
+
+
+def test_gue_is_refused(own):
+    """A server that cannot be served is not in the tables, and the others are."""
+    keepalived = own.d1.keepalived
+    server = ka.block(f"real_server {rip('rs1', 4)} 80", "weight 1",
+                      "lvs_method TUN type gue port 6080")
+    other = ka.block(f"real_server {rip('rs2', 4)} 80", "weight 1")
+    keepalived.start(ka.global_defs(), ka.virtual_server(vip("tun", 4), "TUN", [server, other]),
+                     options=("-C",))
+    wait_for("rs2", LATE, lambda: own.d1.servers("tun", 4) == {"rs2": 1})
+    assert any("Protocol not supported" in line for line in keepalived.complaints())
+    assert keepalived.running()
+
+
+def test_ipvs_in_another_namespace(own):
+    """net_namespace_ipvs: VRRP and checks here, the tables there."""
+    own.d1.keepalived.start(f"net_namespace_ipvs {own.d2.host.name}", ka.global_defs(),
+                            own.service("nat", 4), own.service("nat", 6), options=("-C",))
+    own.wait_servers(own.d2, set(SERVERS), LATE, methods=("nat",))
+    assert own.d1.table() == {}
+    own.nginx["rs3"].stop()
+    own.wait_servers(own.d2, {"rs1", "rs2"}, LATE, methods=("nat",))
+    own.d1.keepalived.stop()
+    assert own.d2.table() == {}
 
 
 def test_keepalived_brings_the_engine_up(own):
