@@ -244,16 +244,16 @@ def test_sync_daemon_is_refused(own):
     assert own.client.curl(f"http://{at(vip('nat', 6), 80)}/", "-g").strip() in SERVERS
 
 
-def test_gue_is_refused(own):
-    """A server that cannot be served is not in the tables, and the others are."""
+def test_tunnels_of_other_types(own):
     keepalived = own.d1.keepalived
-    server = ka.block(f"real_server {rip('rs1', 4)} 80", "weight 1",
-                      "lvs_method TUN type gue port 6080")
-    other = ka.block(f"real_server {rip('rs2', 4)} 80", "weight 1")
-    keepalived.start(ka.global_defs(), ka.virtual_server(vip("tun", 4), "TUN", [server, other]),
+    gue = ka.block(f"real_server {rip('rs1', 4)} 80", "weight 1",
+                   "lvs_method TUN type gue port 6080")
+    gre = ka.block(f"real_server {rip('rs2', 4)} 80", "weight 1", "lvs_method TUN type gre csum")
+    keepalived.start(ka.global_defs(), ka.virtual_server(vip("tun", 4), "TUN", [gue, gre]),
                      options=("-C",))
-    wait_for("rs2", LATE, lambda: own.d1.servers("tun", 4) == {"rs2": 1})
-    assert any("Protocol not supported" in line for line in keepalived.complaints())
+    wait_for("both", LATE, lambda: own.d1.servers("tun", 4) == {"rs1": 1, "rs2": 1})
+    listed = own.d1.ipvsadm("-Ln", "--tun-info").stdout
+    assert "gue:6080:-c" in listed and "gre:+c" in listed
     assert keepalived.running()
 
 
