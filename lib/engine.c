@@ -114,10 +114,12 @@ static double seconds_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static const unsigned int known_hz[] = { 100, 250, 300, 1000 };
+#define KNOWN_HZ (sizeof(known_hz) / sizeof(*known_hz))
+
 /* How many jiffies make a second, by watching them: from one edge to the sixth after it. */
-static unsigned int measure_hz(int fd)
+static unsigned int watch_hz(int fd)
 {
-	static const unsigned int known[] = { 100, 250, 300, 1000 };
 	double start, took, best = 1e9;
 	__u32 j = clock_run(fd), edge;
 	unsigned int hz = 250;
@@ -130,15 +132,55 @@ static unsigned int measure_hz(int fd)
 		j = clock_run(fd);
 	while (j - edge < 6);
 	took = (double)(j - edge) / (seconds_now() - start);
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		double off = took > known[i] ? took / known[i] : known[i] / took;
+	for (size_t i = 0; i < KNOWN_HZ; i++) {
+		double off = took > known_hz[i] ? took / known_hz[i] : known_hz[i] / took;
 
 		if (off < best) {
 			best = off;
-			hz = known[i];
+			hz = known_hz[i];
 		}
 	}
 	return hz;
+}
+
+/*
+ * How many seconds the jiffies would be off, were they that many a second: they stood at -300 s in
+ * 32 bits when the machine started, and the kernel has them follow the monotonic clock.
+ */
+static double off_by(unsigned int hz, __u32 jiffies, double now)
+{
+	__u32 expected = (__u32)(__s64)((now - 300) * hz);
+	double off = (double)(__s32)(jiffies - expected) / hz;
+
+	return off < 0 ? -off : off;
+}
+
+/*
+ * The one rate that fits what has gone by since the machine started. To watch jiffies misleads who
+ * has to wait for a CPU meanwhile, so that is left for when two rates fit, as they do around 300 s:
+ * a machine takes some seconds before it counts.
+ */
+static unsigned int measure_hz(int fd)
+{
+	double now = seconds_now();
+	__u32 jiffies = clock_run(fd);
+	unsigned int fits = 0, hz = 0, watched[3];
+
+	for (size_t i = 0; i < KNOWN_HZ; i++) {
+		if (off_by(known_hz[i], jiffies, now) > 8)
+			continue;
+		hz = known_hz[i];
+		fits++;
+	}
+	if (fits == 1)
+		return hz;
+	for (int tries = 0; tries < 20; tries++) {
+		for (size_t i = 0; i < 3; i++)
+			watched[i] = watch_hz(fd);
+		if (watched[0] == watched[1] && watched[1] == watched[2])
+			break;
+	}
+	return watched[0];
 }
 
 /* ---- loading ---- */
