@@ -63,7 +63,7 @@ def passed_on(kernel, bpvs):
 
 def newer_known(kernel, bpvs):
     names = re.compile(r"^(conn_lfactor|conn_max|svc_lfactor) = .*\n", re.M)
-    return kernel == names.sub("", bpvs)
+    return names.sub("", kernel) == names.sub("", bpvs)
 
 
 # Where these are the reasons, results may differ this way and no other: frames packet by packet.
