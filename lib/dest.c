@@ -150,7 +150,8 @@ void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
 
 	d->removed_at = (__u32)bpvs_clock_since(in, 0);
 	__atomic_store_n(&d->flags, d->flags & ~BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
-	bpvs_rip_update(in, id);
+	if (d->fwd_set == BPVS_FWD_MASQ)
+		bpvs_rip_update(in, id);
 	/* Those with packets end by themselves; the others would count until they expire. */
 	if (in->cfg->expire_nodest_conn)
 		bpvs_flush_ask(in, BPVS_FLUSH_REMOVED);
@@ -213,7 +214,9 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	dest_set(d, info, type);
 	nat_mark(in, d);
 	__atomic_store_n(&d->flags, d->flags | BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
-	bpvs_rip_update(in, id);
+	/* It has no endpoint's key from before: that went when it was removed. */
+	if (d->fwd_set == BPVS_FWD_MASQ)
+		bpvs_rip_update(in, id);
 	err = bpvs_list_append(in, &in->svcs[svc],
 			       (struct bpvs_list_entry){ .dest = id, .weight = info->weight });
 	if (err)
