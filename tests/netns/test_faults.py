@@ -566,7 +566,9 @@ def test_not_root(lone):
         assert done.returncode == 1 and "you must be root" in done.stderr, done
     done = lone.host.run(*nobody, lone.adm, "-Ln", check=False)
     assert done.returncode == 2
-    assert done.stderr == "Can't initialize ipvs: Permission denied (you must be root)\n"
+    assert done.stderr == (
+        "Can't initialize ipvs: Permission denied (you must be root)\n"
+        "Are you sure that IP Virtual Server is built in the kernel or as module?\n")
     lone.assert_bare()
 
 

@@ -66,6 +66,8 @@ def test_every_option_is_said(scenarios):
     assert len(rows) > 50
     said = collections.Counter(word.split("=")[0] for words in commands(scenarios) for word in words)
     for first, second, short in rows:
+        if first in ("json", "wide", "full"):
+            continue  # ours alone
         forms = [f"--{second or first}", f"--{first}"] + ([f"-{short}"] if short else [])
         if first == "list":
             forms.append("-l")

@@ -94,18 +94,19 @@ def test_conn_max_without_destination(ns, prog):
 # ---- nat_icmp_send ----
 
 
-def told(fam, proto, result, given):
-    """Port unreachable to the server that sent `given`, from our address on its link."""
+def told(fam, proto, result, given, met=None):
+    """Port unreachable to the server that sent `given`, from our address on its link: about `met`,
+    which is that packet as we met it."""
     assert result.fate == "sent", result
     ip = result.pkt.payload
     assert (ip.src, ip.dst) == (fam.host_s, fam.real(1))
     assert result.raw[:12] == bytes(given)[6:12] + bytes(given)[:6]
     if fam is V4:
         assert (ip[ICMP].type, ip[ICMP].code) == (3, 3)
-        assert bytes(ip[ICMP].payload) == bytes(given.payload)
+        assert bytes(ip[ICMP].payload) == bytes((met or given).payload)
     else:
         assert ip[ICMPv6DestUnreach].code == 4
-        assert bytes(ip[ICMPv6DestUnreach].payload) == bytes(given.payload)
+        assert bytes(ip[ICMPv6DestUnreach].payload) == bytes((met or given).payload)
 
 
 @each_family
@@ -118,9 +119,13 @@ def test_nat_icmp_send(ns, prog, fam, proto, sport):
     assert grown == {"not-a-reply": 1}
     bpvs(ns, "sysctl", "nat_icmp_send=1")
     assert prog.xdp(given, "s0").fate == "pass"
+    met = fam.ip(fam.real(1), fam.client, ttl=63) / given.payload.payload
     with prog.counting() as grown:
-        told(fam, proto, prog.tc(given, "s0"), given)
+        told(fam, proto, prog.tc(given, "s0"), given, Ether(bytes(Ether() / met)))
     assert grown == {"stray": 1}
+    last = fam.ip(fam.real(1), fam.client, ttl=1) / given.payload.payload
+    result = prog.tc(Ether(src=mac_real(1), dst=MAC_S0) / last, "s0")
+    assert result.fate == "pass"  # the stack says that its TTL has ended
 
 
 @each_family
