@@ -18,10 +18,6 @@ NETNS = f"shim-genl-{os.getpid()}"
 SENDER = BUILD / "tests" / "prog" / "genl"
 BPVS = BUILD / "bpvs" / "bpvs"
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("BPVS_SHIM") != "full", reason="minutes: make check-shim runs it"
-)
-
 
 def stream(scenarios):
     return "".join(line + "\n" for scenario in scenarios for line in scenario)

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What of this tier takes minutes has a target of its own."""
+
+import os
+
+# `make check-shim`; tests/prog/test_shim.py has the kernel's recorded answers.
+collect_ignore = [] if os.environ.get("BPVS_SHIM") == "full" else ["test_vm_shim.py"]
