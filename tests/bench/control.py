@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Seconds and peak memory of the control side at scale: 1,000 services with 100 servers each.
 
-ipvsadm's -R, -Ln, -S, an -e while packets come in, and -C; and `bpvs apply` of the same. With --vm
+ipvsadm's -R, -Ln, -S, an -e while packets come in, and -C; `bpvs apply` of the same; Debian's
+keepalived from its start until all is in the tables, and a reload that changes one weight. With --vm
 the original ipvsadm on kernel IPVS and ours on BPVS take turns in one virtual machine: what counts
 there is the ratio. Results go to build/bench.json.
 """
@@ -11,6 +12,8 @@ import argparse
 import json
 import os
 import pathlib
+import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,7 +25,7 @@ ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "vm")]
 
 from common import BUILD  # noqa: E402
-from vm import kernel_ipvsadm  # noqa: E402
+from vm import kernel_ipvsadm, unpacked  # noqa: E402
 
 NS = f"bn-control-{os.getpid()}"
 IPVSADM, BPVS = BUILD / "ipvsadm" / "ipvsadm", BUILD / "bpvs" / "bpvs"
@@ -136,7 +139,78 @@ class Traffic:
         self.proc.wait()
 
 
-def measure(engine, services, servers, repeats):
+PATIENCE = 900  # seconds for keepalived to have set up everything
+
+
+def keepalived_program():
+    return unpacked("keepalived") / "usr" / "sbin" / "keepalived"
+
+
+def keepalived_config(services, servers, last_weight=1):
+    """No checks: what is measured is the setting up, and what a reload finds changed."""
+    lines = ["global_defs {\nscript_user root\nenable_script_security\n}"]
+    for s in range(services):
+        lines.append(f"virtual_server {service(s).replace(':', ' ')} {{\nlvs_sched wlc\n"
+                     "lvs_method DR\nprotocol TCP")
+        for d in range(servers):
+            weight = last_weight if (s, d) == (services - 1, servers - 1) else 1
+            lines.append(f"real_server 10.2.{d // 250}.{d % 250 + 1} 80 {{\nweight {weight}\n}}")
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+class Keepalived:
+    """Driving an engine, with the last service as the sign of how far it is."""
+
+    def __init__(self, engine, program, services, servers):
+        self.engine, self.services, self.servers = engine, services, servers
+        self.dir = tempfile.TemporaryDirectory()
+        self.conf = pathlib.Path(self.dir.name, "keepalived.conf")
+        words = [program, "-n", "-l", "-C", "-G", "-f", self.conf]
+        words += ["-p", f"{self.dir.name}/main.pid", "-c", f"{self.dir.name}/checkers.pid"]
+        shim = [BPVS, "run", "--"] if engine.name == "bpvs" else []
+        self.words = [str(w) for w in [*engine.inside, *shim, *words]]
+        self.process = None
+
+    def last(self):
+        """Lines of the last service's servers, of its last server's weight."""
+        done = subprocess.run([*map(str, self.engine.inside), str(self.engine.program), "-Ln", "-t",
+                               service(self.services - 1)], capture_output=True, text=True,
+                              env=self.engine.env, check=False)
+        rows = re.findall(r"-> (\S+) +Route +(\d+)", done.stdout)
+        weight = dict(rows).get(f"10.2.{(self.servers - 1) // 250}.{(self.servers - 1) % 250 + 1}:80")
+        return len(rows), weight
+
+    def wait(self, state):
+        start = time.monotonic()
+        while self.last() != state:
+            if self.process.poll() is not None or time.monotonic() - start > PATIENCE:
+                raise SystemExit(f"keepalived: {self.last()} is not {state}")
+            time.sleep(0.05)
+        return time.monotonic() - start, self.peak()
+
+    def peak(self):
+        """Of the child that holds the configuration and drives the tables, in KiB."""
+        pid = int(pathlib.Path(self.dir.name, "checkers.pid").read_text())
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+
+    def measure(self):
+        self.conf.write_text(keepalived_config(self.services, self.servers))
+        with open(f"{self.dir.name}/log", "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(self.words, stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield "keepalived-start", self.wait((self.servers, "1"))
+            self.conf.write_text(keepalived_config(self.services, self.servers, 7))
+            self.process.send_signal(signal.SIGHUP)
+            yield "keepalived-reload", self.wait((self.servers, "7"))
+        finally:
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+
+
+def measure(engine, services, servers, repeats, keepalived):
     """{what: (median seconds, peak KiB)}"""
     text = rules(services, servers).encode()
     found = {}
@@ -160,6 +234,8 @@ def measure(engine, services, servers, repeats):
                 file.flush()
                 note("apply-one-changed", timed([*engine.inside, BPVS, "apply", "-f", file.name]))
         note("clear", engine.ipvsadm("-C"))
+    for what, pair in Keepalived(engine, keepalived, services, servers).measure():
+        note(what, pair)
     return {what: (statistics.median(s for s, _ in pairs), max(m for _, m in pairs))
             for what, pairs in found.items()}
 
@@ -197,7 +273,8 @@ def run(args):
     for engine in engines(args.guest, args.original, args.libs):
         engine.up(args.services, args.servers)
         try:
-            figures[engine.name] = measure(engine, args.services, args.servers, args.repeats)
+            figures[engine.name] = measure(engine, args.services, args.servers, args.repeats,
+                                           args.keepalived or keepalived_program())
         finally:
             engine.down()
         results += report(f"{place}/{engine.name}", figures[engine.name])
@@ -214,8 +291,9 @@ def in_vm(args):
     with tempfile.TemporaryDirectory() as out:
         done = subprocess.run(
             [str(w) for w in (
-                HERE.parent / "vm" / "run", "--timeout", 1500, "--out", out, "--", HERE / "control.py",
-                "--guest", "--original", original, "--libs", libs, "--services", args.services,
+                HERE.parent / "vm" / "run", "--timeout", 3000, "--out", out, "--", HERE / "control.py",
+                "--guest", "--original", original, "--libs", libs, "--keepalived",
+                keepalived_program(), "--services", args.services,
                 "--servers", args.servers, "--repeats", args.repeats)], check=False)
         path = pathlib.Path(out, "results.json")
         if not path.exists():
@@ -232,6 +310,7 @@ def main():
     parser.add_argument("--guest", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--original", help=argparse.SUPPRESS)
     parser.add_argument("--libs", help=argparse.SUPPRESS)
+    parser.add_argument("--keepalived", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.vm:
         in_vm(args)
