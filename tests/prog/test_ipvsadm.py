@@ -8,7 +8,7 @@ import time
 
 import jsonschema
 import pytest
-from common import BUILD, ROOT
+from common import BUILD, ROOT, ip, lone_namespace
 from golden import cases
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
@@ -18,31 +18,16 @@ SCHEMA = json.loads((ROOT / "docs" / "ipvsadm.schema.json").read_text())
 IPVSADM = BUILD / "ipvsadm" / "ipvsadm"
 
 
-def ip(*words):
-    subprocess.run(["ip", *words], check=True)
-
-
 @pytest.fixture(scope="module")
 def run():
     """Invocations in a namespace of our own, where the first one brings the engine up."""
     if os.geteuid() != 0:
         pytest.skip("needs root: network namespaces and BPF")
     assert IPVSADM.exists(), f"{IPVSADM} is not built: run make first"
-    ip("netns", "add", NETNS)
-    try:
-        ip("-n", NETNS, "link", "set", "lo", "up")
-        ip("-n", NETNS, "link", "add", "d0", "type", "veth", "peer", "name", "d1")
-        ip("-n", NETNS, "address", "add", "10.9.9.254/24", "dev", "d0")
-        for dev in ("d0", "d1"):
-            ip("-n", NETNS, "link", "set", dev, "up")
+    with lone_namespace(NETNS) as inside:
         # Found by PATH, so that messages name it as the recordings do.
         env = dict(os.environ, PATH=f"{IPVSADM.parent}:{os.environ['PATH']}")
-        yield cases.runner(["nsenter", f"--net=/run/netns/{NETNS}", "ipvsadm"], env=env)
-    finally:
-        bpvs = BUILD / "bpvs" / "bpvs"
-        if bpvs.exists():
-            subprocess.run(["nsenter", f"--net=/run/netns/{NETNS}", bpvs, "down"], check=False)
-        ip("netns", "del", NETNS)
+        yield cases.runner([*inside, "ipvsadm"], env=env)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from common import BUILD, ROOT
+from common import BUILD, ROOT, lone_namespace
 from golden import cases, genl
 
 sys.path.insert(0, str(ROOT / "tests" / "vm"))
@@ -20,10 +20,6 @@ import vm  # noqa: E402
 NETNS = f"shim-ipvsadm-{os.getpid()}"
 BPVS = BUILD / "bpvs" / "bpvs"
 LISTS = ROOT / "tests" / "golden" / "list"
-
-
-def ip(*words):
-    subprocess.run(["ip", *words], check=True)
 
 
 def inside(*argv, **kwargs):
@@ -38,17 +34,8 @@ def inside(*argv, **kwargs):
 def space():
     if os.geteuid() != 0:
         pytest.skip("needs root: network namespaces and BPF")
-    ip("netns", "add", NETNS)
-    try:
-        ip("-n", NETNS, "link", "set", "lo", "up")
-        ip("-n", NETNS, "link", "add", "d0", "type", "veth", "peer", "name", "d1")
-        ip("-n", NETNS, "address", "add", "10.9.9.254/24", "dev", "d0")
-        for dev in ("d0", "d1"):
-            ip("-n", NETNS, "link", "set", dev, "up")
+    with lone_namespace(NETNS):
         yield NETNS
-    finally:
-        inside(BPVS, "down")
-        ip("netns", "del", NETNS)
 
 
 @pytest.fixture(scope="module")

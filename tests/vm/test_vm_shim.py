@@ -8,7 +8,7 @@ import os
 import subprocess
 
 import pytest
-from common import BUILD
+from common import BUILD, lone_namespace
 from golden import genl
 from vm import HERE, vm_missing, vm_run
 
@@ -40,22 +40,11 @@ def kernel(build):
 
 @pytest.fixture(scope="module")
 def ours(kernel):
-    ip = lambda *words: subprocess.run(["ip", *words], check=True)
-    ip("netns", "add", NETNS)
-    try:
-        ip("-n", NETNS, "link", "set", "lo", "up")
-        ip("-n", NETNS, "link", "add", "d0", "type", "veth", "peer", "name", "d1")
-        ip("-n", NETNS, "address", "add", "10.9.9.254/24", "dev", "d0")
-        for dev in ("d0", "d1"):
-            ip("-n", NETNS, "link", "set", dev, "up")
-        inside = ["nsenter", f"--net=/run/netns/{NETNS}", BPVS]
+    with lone_namespace(NETNS) as inside:
         done = subprocess.run(
-            [*inside, "run", "--", SENDER],
+            [*inside, BPVS, "run", "--", SENDER],
             input=stream(kernel[0]), capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
-        subprocess.run([*inside, "down"], check=False)
-    finally:
-        ip("netns", "del", NETNS)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
