@@ -183,6 +183,7 @@ TUNNEL_TYPES = [
     "gue --tun-port 6082 --tun-remcsum", "gre", "gre --tun-nocsum", "gre --tun-csum",
 ]
 TUNNEL = r"(?m)^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-i|--ipip)( |$)"
+NAT = r"^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-m|--masquerading)( |$)"
 # What is listed in docs/differences.md and may be met: an id, and what of the text (all of these) may meet it.
 LISTED = {
     "fragments-counted": [r"(?m)^frag"],
@@ -219,6 +220,7 @@ class Generator:
     def __init__(self, rng, theme):
         self.rng, self.theme = rng, theme
         self.lines, self.services, self.flows, self.marks = [], [], [], []
+        self.ends = []  # virtual ends that had traffic
         self.releases = set()
         self.patience = 1000
         self.edited = False  # has a server's method changed?
@@ -503,28 +505,33 @@ class Generator:
         kind = rng.choice("tu")
         return kind, self.host("v", 3, self.family()), rng.choice(PORTS[kind]), None
 
-    def clients(self, six, many):
-        """One client end, or a range of them. Few of them, so that they meet again."""
+    def clients(self, six, many, virtual):
+        """One client end, or a range of them. Few of them, so that they meet again; but each virtual end
+        has ports of its own, for replies of two connections that are alike differ (replies-alike)."""
         rng = self.rng
+        if virtual not in self.ends:
+            self.ends.append(virtual)
+        base = 2000 + 40 * self.ends.index(virtual)
         if many:
             if self.chance(50):
-                first = rng.choice([2000, 2000, 2010])
+                first = base + rng.choice([0, 0, 10])
                 return f"{self.host('c', 4, six)}:{first}..{first + rng.randint(2, 14)}"
             kind, top = rng.choice([("c", 12), ("f", 30)])
             first = rng.randint(1, top // 2)
             last = first + rng.randint(1, top // 2)
             names = [f"{kind}{first}", f"{kind}{last}"]
-            return "..".join(n.upper() if six else n for n in names) + f":{rng.randint(2000, 2004)}"
-        return f"{self.host(rng.choice('ccf'), 4, six)}:{rng.randint(2000, 2005)}"
+            return "..".join(n.upper() if six else n for n in names) + f":{base + rng.randint(0, 4)}"
+        return f"{self.host(rng.choice('ccf'), 4, six)}:{base + rng.randint(0, 5)}"
 
     def do_traffic(self):
         rng = self.rng
         kind, host, port, names = self.target()
         six = host[0].isupper()
-        client = self.clients(six, self.chance(55))
         virtual = f"{host}:{port}"
+        client = self.clients(six, self.chance(55), virtual)
         ordered = sorted(names, key=lambda n: int(n[1:])) if names else []
-        if len(ordered) > 1 and self.chance(30) and ".." not in client:
+        alike = any(re.search(NAT, line) for line in self.lines)
+        if len(ordered) > 1 and self.chance(30) and ".." not in client and not alike:
             low, high = int(ordered[0][1:]), int(ordered[-1][1:])
             if high - low < 12:
                 virtual = f"{ordered[0]}..{ordered[-1]}:{port}"
@@ -629,7 +636,7 @@ class Generator:
     def do_odd_packet(self):
         rng, (kind, host, port, _) = self.rng, self.target()
         six = host[0].isupper()
-        client = self.clients(six, False)
+        client = self.clients(six, False, f"{host}:{port}")
         what = rng.choice(["ttl", "size", "tos", "sum", "frag", "ping", "raw"])
         if what == "ping":
             self.say(f"ping {client.split(':')[0]} {host}")
