@@ -323,7 +323,7 @@ __noinline int bpvs_template(struct conn_scratch *x, struct bpvs_svc *svc)
 		/* No room for one. */
 		if (x->hit.idx == ~0U)
 			return (int)id;
-		if (!template_usable(dest_get(id))) {
+		if (!template_usable(dest_get(id)) || (x->caller && x->caller != id)) {
 			bpvs_template_stale(x->hit.idx, x->hit.word);
 			continue;
 		}
@@ -516,11 +516,18 @@ static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *s
 	n->call = 0;
 	if (!ok)
 		return BPVS_NO_REPLY;
+	/* The client may speak with another server by these ports: now it is with this one. */
+	if (bpvs_conn_find(&n->key, &x->hit))
+		bpvs_conn_kill(x->hit.idx, x->hit.word);
 	conn_new_fill(n, d, x->caller, d->port);
-	if (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET)
+	if (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET) {
+		/* Nothing comes after this packet that its state could be seen by. */
+		if (n->control)
+			bpvs_template_assure(n->control);
 		one_packet(x, d);
-	else if (!conn_make(x, d))
+	} else if (!conn_make(x, d)) {
 		return BPVS_NO_REPLY;
+	}
 	/* As a reply has it: this way it goes first. */
 	x->hit.to = svc->key.addr;
 	x->hit.to_port = svc->key.port;

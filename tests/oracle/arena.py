@@ -334,15 +334,17 @@ class World:
         options, other = plan.options, packets.SERVER
         if step.by == other:
             other = packets.CLIENT
-        data = (b"%04x" % self.ident) * (step.data // 4 + 1)
+        data = ((b"%04x" % self.ident) * (step.data // 4 + 1))[: step.data]
+        if "call" in options:
+            data = b"INVITE sip:a SIP/2.0\r\nCall-ID: " + options["call"].encode() + b"\r\n\r\n"
         packet = frames.Packet(
-            src[0], dst[0], plan.proto, src[1] or 0, dst[1] or 0, step.flags, data[: step.data],
+            src[0], dst[0], plan.proto, src[1] or 0, dst[1] or 0, step.flags, data,
             seq=flow.seq[step.by], ack=flow.seq[other] if "A" in step.flags else 0,
             chunks=step.chunks, icmp=(128, 0) if plan.proto == frames.ICMP6 else (8, 0),
             ident=self.ident, ttl=options.get("ttl", 64), tos=options.get("tos", 0),
             df=options.get("df", False), nosum=options.get("nosum", False),
             badsum=options.get("badsum", False))
-        flow.seq[step.by] += step.data + ("S" in step.flags) + ("F" in step.flags)
+        flow.seq[step.by] += len(data) + ("S" in step.flags) + ("F" in step.flags)
         return packet
 
     def from_client(self, plan, flow, client, virtual, step):
@@ -353,6 +355,9 @@ class World:
         return "out", mac, [packet.datagram()]
 
     def from_server(self, plan, flow, client, virtual, step):
+        if plan.verb == "udp-by":
+            packet = self.packet(plan, flow, step, virtual, client)
+            return "in", host_mac(scenario.host_name(virtual[0])), [packet.datagram()]
         if flow.server is None:
             return "nobody"
         got = flow.server.seen.last

@@ -183,6 +183,7 @@ TUNNEL_TYPES = [
     "gue --tun-port 6082 --tun-remcsum", "gre", "gre --tun-nocsum", "gre --tun-csum",
 ]
 TUNNEL = r"(?m)^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-i|--ipip)( |$)"
+CALLS = [" call one@host", " call two@host", " call 3"]
 NAT = r"^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-m|--masquerading)( |$)"
 # What is listed in docs/differences.md and may be met: an id, and what of the text (all of these) may meet it.
 LISTED = {
@@ -207,7 +208,7 @@ class Service:
         self.dests = {}  # server's name and port -> forwarding option
         self.methods = {}  # the same of all that ever were
         self.gone = []  # servers that were deleted
-        self.persistent = self.ops = False
+        self.persistent = self.ops = self.calls = False
         self.sched = "wlc"
 
     def name(self):
@@ -304,7 +305,8 @@ class Generator:
             masks = ["-M 64", "-M 120", "--netmask 126"] if svc.six else [
                 "-M 255.255.255.0", "-M 255.255.255.252", "--netmask 255.255.0.255"]
             words += " " + rng.choice(masks)
-        if svc.kind == "u" and self.chance(4):
+        svc.calls = svc.kind == "u" and self.chance(15 if svc.persistent else 2)
+        if svc.calls:
             words += " --pe sip"
         svc.ops = svc.kind in "uf" and self.chance(80 if self.theme == "ops" else 3)
         if svc.ops:
@@ -537,7 +539,9 @@ class Generator:
                 virtual = f"{ordered[0]}..{ordered[-1]}:{port}"
         flow = (kind, client, virtual)
         if kind == "u":
-            self.say(f"udp {client} {virtual}" + rng.choice(["", "", "", " x3", " len 100", " x2 len 700"]))
+            calls = any(s.calls for s in self.services) and self.chance(85)
+            self.say(f"udp {client} {virtual}" + (rng.choice(CALLS) if calls else rng.choice(
+                ["", "", "", " x3", " len 100", " x2 len 700"])))
         elif kind == "t":
             half_open = self.theme != "drop_entry" and self.chance(25)
             verb = "syn" if half_open else "open"
