@@ -129,7 +129,8 @@ enum later {
 	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
 	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
-	LATER_STRAY,  /* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
+	/* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
+	LATER_STRAY,
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
 	LATER_EMIT,

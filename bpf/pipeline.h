@@ -165,10 +165,10 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 /* A packet that may be a real server's, but of no connection. XDP leaves it to TC in any case. */
 static __always_inline int reply_unknown(const struct bpvs_flow *f, __u32 pass)
 {
+	__u32 asked = READ_ONCE(bpvs_cfg.nat_icmp_send) | READ_ONCE(bpvs_cfg.caller_services);
 	struct conn_scratch *x;
 
-	if (likely(!PKT_COMPLETE || (!READ_ONCE(bpvs_cfg.nat_icmp_send) &&
-				     !READ_ONCE(bpvs_cfg.caller_services))))
+	if (likely(!PKT_COMPLETE || !asked))
 		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
 	x = conn_scratch();
 	if (!x)

@@ -437,6 +437,26 @@ static __always_inline __u32 choose(struct conn_scratch *x, struct bpvs_svc *svc
 	return (__u32)id;
 }
 
+/*
+ * The old connection ends. To IPVS both count for a moment, which is when the thresholds are looked
+ * at; the new one is about to be counted, or bpvs_overload() to be called.
+ */
+static __always_inline void conn_succeed(struct conn_scratch *x, __u32 id, struct bpvs_dest *d)
+{
+	struct bpvs_conn *c;
+	bool same;
+
+	if (likely(!x->old_word))
+		return;
+	c = conn_slot(x->old_idx);
+	same = c && d && READ_ONCE(c->dest) == id;
+	if (same)
+		dest_count(d, false, 1);
+	conn_end_old(x);
+	if (same)
+		fetch_add(&d->inactive, -1);
+}
+
 __noinline int bpvs_schedule(struct conn_scratch *x)
 {
 	const struct bpvs_flow *f;
@@ -467,15 +487,15 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_DEFENCE;
 	if (v != BPVS_GO_ON)
 		return v;
-	/* As to IPVS, the old connection counts until its successor is scheduled. */
 	id = choose(x, svc, full);
-	conn_end_old(x);
 	d = dest_get(id);
+	conn_succeed(x, id, d);
 	if (!id || !d)
 		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);
 	if (start && conn_max_reached()) {
 		if (n->control)
 			bpvs_template_release(n->control);
+		bpvs_overload(d);
 		return BPVS_CONN_MAX;
 	}
 	conn_new_fill(n, d, id, dest_port(svc, f, d));
@@ -483,6 +503,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return one_packet(x, d);
 	if (start && conn_make(x, d))
 		return BPVS_GO_ON;
+	bpvs_overload(d);
 	if (!full) {
 		id = (__u32)bpvs_choose_stateless(svc, f);
 		d = dest_get(id);

@@ -483,6 +483,8 @@ class Generator:
         if self.marks:
             self.say("unmark")
             self.marks = []
+            # What goes on to an address that is not the director's is served on (vip-not-local).
+            self.flows = [f for f in self.flows if f[2][0] not in "wW"]
             if self.chance(70):
                 self.do_follow()
                 self.do_mark()
@@ -638,7 +640,7 @@ class Generator:
         return None
 
     def do_odd_packet(self):
-        rng, (kind, host, port, _) = self.rng, self.target()
+        rng, (kind, host, port, marked) = self.rng, self.target()
         six = host[0].isupper()
         client = self.clients(six, False, f"{host}:{port}")
         what = rng.choice(["ttl", "size", "tos", "sum", "frag", "ping", "raw"])
@@ -649,7 +651,7 @@ class Generator:
         elif what == "frag":
             self.say(f"frag udp {client} {host}:{port} len {rng.choice([1100, 1400, 2500])}")
         else:
-            option = {"ttl": f"ttl {rng.choice([1, 2, 255])}", "tos": f"tos {rng.choice([1, 3, 16, 184])}",
+            option = {"ttl": f"ttl {rng.choice([2 if marked else 1, 2, 255])}", "tos": f"tos {rng.choice([1, 3, 16, 184])}",
                       "size": rng.choice(["", "df "]) + f"len {rng.choice([0, 1, 1300, 1424, 1432, 1444, 1452, 1472])}",
                       "sum": "badsum" if six or kind != "u" else rng.choice(["nosum", "badsum"])}[what]
             verb, flags = ("tcp", rng.choice([" S", " A"])) if kind == "t" else ("udp", "")
