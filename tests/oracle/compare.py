@@ -61,13 +61,21 @@ def passed_on(kernel, bpvs):
         line.startswith("out ") for line in kernel)
 
 
+def hop_less(kernel, bpvs):
+    """The same ICMP errors, a hop less."""
+    hops = lambda lines, more: [re.sub(r"( icmp6? \S+ ttl )(\d+)", lambda m: f"{m[1]}{int(m[2]) + more}",
+                                       line, count=1) for line in lines]
+    return bool(bpvs) and " icmp" in bpvs[0] and hops(kernel, 1) == hops(bpvs, 0)
+
+
 def newer_known(kernel, bpvs):
     names = re.compile(r"^(conn_lfactor|conn_max|svc_lfactor) = .*\n", re.M)
     return names.sub("", kernel) == names.sub("", bpvs)
 
 
 # Where these are the reasons, results may differ this way and no other: frames packet by packet.
-FRAMES_MAY = {"refused-not-local": refused_from, "marked-passed-on": passed_on}
+FRAMES_MAY = {"refused-not-local": refused_from, "marked-passed-on": passed_on,
+              "marked-errors-hop": hop_less}
 TEXTS_MAY = {"newer-sysctls": newer_known}
 
 

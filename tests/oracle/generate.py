@@ -45,7 +45,7 @@ SYSCTLS = {
     "lblcr_expiration": ([1, 86400], ["x"]),
     "nat_icmp_send": ([0, 1], [-1]),
     "pmtu_disc": ([0, 1], [2]),
-    "run_estimation": ([0, 1], [2]),
+    "run_estimation": ([1], [2]),  # 0: uncounted-without-estimation
     "schedule_icmp": ([0, 1], [2]),
     "secure_tcp": ([0, 1, 2, 3], [4, -1]),
     "sloppy_sctp": ([0, 1], [2]),
@@ -192,6 +192,7 @@ LISTED = {
     "newer-sysctls": [r"look sysctl"],
     "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
+    "marked-errors-hop": [r"(?m)^mark\S* \d+ \S+ [wW]", r"(?m)^icmp-error "],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "tunnel-pmtu-told": [TUNNEL, r"icmp-error-by .* mtu "],
