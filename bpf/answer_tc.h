@@ -230,11 +230,13 @@ static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 static __always_inline int answer_stray(struct conn_scratch *x)
 {
 	struct bpvs_dest *d;
+	__u32 id;
 
 	/* An ABORT is marked, too. */
 	if (!READ_ONCE(bpvs_cfg.nat_icmp_send) || x->flow.tcp_flags & TH_RST || x->flow.ttl <= 1)
 		return BPVS_NO_REPLY;
-	d = dest_get((__u32)bpvs_reply_dest(&x->flow));
+	id = (__u32)bpvs_reply_dest(&x->flow);
+	d = id ? dest_get(id) : NULL;
 	if (!d)
 		return BPVS_NO_REPLY;
 	answer_no_dest(x, 0);

@@ -296,7 +296,7 @@ def test_a_template_without_connections_ends(world):
     """A one-packet service's never has any."""
     w = world
     v = w.vip()
-    w.ipvsadm(f"-A -u {v} -s rr -o -p 1", f"-a -u {v} -r {w.real(1, 53)} -m")
+    w.ipvsadm(f"-A -u {v} -s rr -o -p 2", f"-a -u {v} -r {w.real(1, 53)} -m")
     w.send(w.client(), 1000, proto="udp")
     assert len(w.templates()) == 1
     deadline = time.monotonic() + 10
