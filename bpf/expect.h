@@ -2,8 +2,8 @@
 /*
  * FTP's data connections under NAT. They are made before their first packet, when the control
  * connection announces them (ftp_tc.h), and that one controls them. Who connects to a server's
- * passive port does so from a port that nobody knows yet: such a connection stands under port 0 until
- * the client's packet finds it there, which only flows without a connection look for.
+ * passive port does so from a port that nobody knows yet: such a connection stands under port 0
+ * until the client's packet finds it there, which only flows without a connection look for.
  */
 #pragma once
 

@@ -57,8 +57,8 @@ struct ftp_walk {
 	__u32 end;   /* ... and behind it */
 	__u32 value; /* of the number that is being read, ... */
 	__u32 digits;
-	__u32 num;  /* ... and how many there were */
-	__u32 gap;  /* IPv6: `num` at the two colons, plus 1 */
+	__u32 num; /* ... and how many there were */
+	__u32 gap; /* IPv6: `num` at the two colons, plus 1 */
 	__u32 v6;
 	__u32 prev; /* byte */
 	__u32 delimiter;
@@ -288,8 +288,7 @@ static __always_inline void ftp_address_made(struct ftp_walk *w)
 }
 
 /* Read `form`, whose word is the text's first: is it whole? `preset`: where no address is said. */
-static __always_inline bool ftp_read(struct ftp_text *t, __u32 form,
-				     const struct bpvs_addr *preset)
+static __always_inline bool ftp_read(struct ftp_text *t, __u32 form, const struct bpvs_addr *preset)
 {
 	struct ftp_walk *w = &t->w;
 	__u32 none = 0;
@@ -362,7 +361,7 @@ __noinline int HOOK(ftp_in)(void)
 		return ftp_keep(t, x);
 	}
 	word = ftp_word(t, 0);
-	form = word == FTP_WORD('e', 'p', 'r', 't')		 ? FTP_EPRT
+	form = word == FTP_WORD('e', 'p', 'r', 't')		  ? FTP_EPRT
 	       : word == FTP_WORD('p', 'o', 'r', 't') && !t->w.v6 ? FTP_PORT
 								  : FTP_NONE;
 	if (t->w.state == FTP_WRONG || form == FTP_NONE || !ftp_read(t, form, &x->flow.saddr))
@@ -419,7 +418,7 @@ static __always_inline __u32 ftp_written(struct ftp_text *t, const struct bpvs_a
 	for (i = 0; i < 6; i++) {
 		if (i)
 			at = ftp_put(t, at, ',');
-		at = (__u32)HOOK(ftp_number)(at, i < 4	? vip->b[12 + i]
+		at = (__u32)HOOK(ftp_number)(at, i < 4	  ? vip->b[12 + i]
 						 : i == 4 ? port >> 8
 							  : port & 0xff);
 	}
@@ -427,12 +426,14 @@ static __always_inline __u32 ftp_written(struct ftp_text *t, const struct bpvs_a
 }
 
 /* The packet shall be `by` bytes longer, or shorter. */
-static __always_inline int ftp_resize(ctx_t *ctx, struct bpvs_flow *f, __s32 by)
+static __always_inline int ftp_resize(ctx_t *ctx, struct conn_scratch *x, __s32 by)
 {
+	struct bpvs_dest *d = dest_get(x->hit.dest);
+	struct bpvs_flow *f = &x->flow;
 	__u32 check = f->l3 + offsetof(struct iphdr, check);
 	bool v6 = f->af == BPVS_V6;
-	__u32 at = f->l3 + (v6 ? offsetof(struct ipv6hdr, payload_len)
-			       : offsetof(struct iphdr, tot_len));
+	__u32 at = f->l3 +
+		   (v6 ? offsetof(struct ipv6hdr, payload_len) : offsetof(struct iphdr, tot_len));
 	__u32 tcp = f->len - (f->l4 - f->l3), l4 = f->l4 + TCP_CSUM;
 	__be16 was = bpf_htons((__u16)(v6 ? f->len - sizeof(struct ipv6hdr) : f->len));
 	__be16 is = bpf_htons((__u16)(bpf_ntohs(was) + by));
@@ -442,11 +443,12 @@ static __always_inline int ftp_resize(ctx_t *ctx, struct bpvs_flow *f, __s32 by)
 	    (!v6 && bpf_l3_csum_replace(ctx, check, was, is, sizeof(is))))
 		return -1;
 	f->len += by;
+	if (d && (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
+		account_longer(d, x->hit.dest, by);
 	/* TCP's own length is in the pseudo header. */
-	return (int)bpf_l4_csum_replace(ctx, l4, 0,
-					csum_diff16(bpf_htons((__u16)tcp),
-						    bpf_htons((__u16)(tcp + by))),
-					BPF_F_PSEUDO_HDR);
+	return (int)bpf_l4_csum_replace(
+		ctx, l4, 0, csum_diff16(bpf_htons((__u16)tcp), bpf_htons((__u16)(tcp + by))),
+		BPF_F_PSEUDO_HDR);
 }
 
 /* t->addr, `num` bytes of it, in the place of what the server said at `off` and on. */
@@ -467,7 +469,7 @@ __noinline int HOOK(ftp_rewrite)(ctx_t *ctx, __u32 off, __u32 num)
 	/* The longer text is to be read again. */
 	if (num > FTP_ADDR || len + by > FTP_TEXT || t->w.end > len)
 		return BPVS_GO_ON;
-	if (by && ftp_resize(ctx, &x->flow, by))
+	if (by && ftp_resize(ctx, x, by))
 		return BPVS_WRITE;
 	asm volatile("" : "+r"(num), "+r"(rest));
 	if (bpf_skb_store_bytes(ctx, off + t->w.start, t->addr, ((num - 1) & (FTP_ADDR - 1)) + 1,
@@ -601,7 +603,7 @@ __noinline int HOOK(ftp)(ctx_t *ctx, __u32 reply)
 			t->w.len = FTP_TEXT;
 		if (!ftp_load(ctx, t->c, off, t->w.len))
 			return BPVS_WRITE;
-		v = !reply ? HOOK(ftp_in)()
+		v = !reply		    ? HOOK(ftp_in)()
 		    : end - off <= FTP_TEXT ? HOOK(ftp_out)(ctx, off, seq)
 					    : (int)BPVS_GO_ON;
 	}

@@ -254,8 +254,8 @@ __noinline int bpvs_control_hold(__u32 idx, __u64 word, __u32 now)
 	for (tries = 0; tries < 4; tries++) {
 		next = word + later;
 		if (t->flags & BPVS_CONN_TEMPLATE)
-			next = (__u32)word |
-			       (__u64)(now + READ_ONCE(t->timeout)) << BPVS_WORD_EXPIRY_SHIFT;
+			next = (__u32)word | (__u64)(now + READ_ONCE(t->timeout))
+						     << BPVS_WORD_EXPIRY_SHIFT;
 		if (next == word)
 			next += later;
 		seen = cas64(&t->word, word, next);

@@ -4,6 +4,7 @@ FTP under NAT without persistence, with vsftpd and curl: the server says its own
 hears the virtual one.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -19,7 +20,7 @@ families = pytest.mark.parametrize("family", [4, 6])
 VIP = {4: "VIP", 6: "VIP6"}
 RIPS = {4: ("RIP1", "RIP2"), 6: ("RIP1_6", "RIP2_6")}
 # passive: EPSV, PASV; active: EPRT, PORT
-WAYS = {"epsv": [], "pasv": ["--disable-epsv"], "eprt": ["-P", "-"],
+WAYS = {"epsv": [], "pasv": ["--disable-epsv", "--no-ftp-skip-pasv-ip"], "eprt": ["-P", "-"],
         "port": ["-P", "-", "--disable-eprt"]}
 CASES = [(way, family) for way in WAYS for family in (4, 6)
          if family == 4 or way.startswith("e")]
@@ -40,11 +41,27 @@ def at(addr, port=21):
 
 
 @pytest.fixture(scope="module", params=["xdp", "tc"])
-def lab(request, make_lab, vsftpd):
+def lab(request, make_lab, vsftpd, bpvs):
     lab = make_lab("nat", request.param)
+    lab.bpvs = bpvs
+    lab.records = lambda: records(lab)
     with tempfile.TemporaryDirectory() as directory:
         pathlib.Path(directory).chmod(0o755)
         yield from served(lab, vsftpd, pathlib.Path(directory))
+
+
+def records(lab):
+    """What is kept of control connections beside the table."""
+    filters = lab.director.run("tc", "-j", "filter", "show", "dev", "eth0", "ingress").stdout
+    (prog,) = re.findall(r'"prog":\{"id":(\d+)', filters)
+    for number in show("prog", prog)["map_ids"]:
+        if show("map", number)["name"] == "bpvs_ftp":
+            return len(json.loads(netns.run("bpftool", "-j", "map", "dump", "id", number).stdout))
+    raise AssertionError("no such map")
+
+
+def show(kind, number):
+    return json.loads(netns.run("bpftool", "-j", kind, "show", "id", number).stdout)
 
 
 def served(lab, vsftpd, directory):
@@ -89,3 +106,103 @@ def test_upload(lab, way, family, tmp_path):
     curl(lab, *WAYS[way], "-T", tmp_path / "up", url(lab, family, name))
     got = [(s.root / name).read_bytes() for s in lab.servers if (s.root / name).exists()]
     assert got == [data]
+
+
+def connections(lab):
+    """{(client's port is known, virtual port, destination): state}"""
+    found = {}
+    for line in lab.ipvsadm("-Lnc").splitlines()[2:]:
+        _, _, state, client, virtual, dest = line.split()
+        found[(not client.endswith(":0"), int(virtual.rsplit(":", 1)[1]), dest)] = state
+    return found
+
+
+@pytest.fixture
+def session(lab, family):
+    lab.director.run(lab.bpvs, "flush")
+    made = Session(lab.client, family, lab.at[VIP[family]]).login()
+    yield made
+    made.close()
+
+
+def passive(session):
+    """The port that the client is told, and that nothing but the virtual address is."""
+    if session.family == 6:
+        said = session.say("EPSV")
+        return int(re.search(r"\(\|\|\|(\d+)\|\)", said)[1])
+    said = session.say("PASV")
+    numbers = re.search(r"\((\d+(?:,\d+){5})\)", said)[1].split(",")
+    assert ".".join(numbers[:4]) == session.vip
+    return int(numbers[4]) * 256 + int(numbers[5])
+
+
+@families
+def test_life(lab, session, family):
+    """Announced, found by the client's packet, held by; and a flush ends both and the record."""
+    port = passive(session)
+    announced = connections(lab)
+    (rip,) = {dest.rsplit(":", 1)[0] for _, _, dest in announced}
+    assert announced == {(True, 21, f"{rip}:21"): "ESTABLISHED",
+                         (False, port, f"{rip}:{port}"): "LISTEN"}
+    data = session.connect(port)
+    assert connections(lab) == {(True, 21, f"{rip}:21"): "ESTABLISHED",
+                                (True, port, f"{rip}:{port}"): "ESTABLISHED"}
+    # nobody else is let in by what was announced once
+    other = lab.client.socket(data.family, data.type)
+    other.settimeout(2)
+    assert other.connect_ex((session.vip, port)) != 0
+    other.close()
+    assert session.say("RETR name").startswith("150")
+    assert data.recv(100).decode() in ("rs1", "rs2")
+    data.close()
+    assert session.answer().startswith("226")
+    passive(session)
+    assert lab.records() == 1
+    lab.director.run(lab.bpvs, "flush")
+    assert connections(lab) == {}
+    assert lab.records() == 0
+
+
+@families
+def test_answer_lost(lab, session, family):
+    """The server says it again: the client hears the same, and its numbers fit."""
+    word = "0x32323720" if family == 4 else "0x32323920"
+    lab.client.run("nft", "-f", "-", input=f"""
+        table inet once {{
+          chain in {{
+            type filter hook input priority 0;
+            tcp sport 21 @th,256,32 {word} numgen inc mod 1000 0 counter drop
+          }}
+        }}""")
+    try:
+        port = passive(session)
+        rules = lab.client.run("nft", "list", "table", "inet", "once").stdout
+    finally:
+        lab.client.run("nft", "delete", "table", "inet", "once")
+    assert "counter packets 1 " in rules
+    with session.connect(port) as data:
+        assert session.say("RETR name").startswith("150")
+        assert data.recv(100).decode() in ("rs1", "rs2")
+    assert session.answer().startswith("226")
+    assert session.say("NOOP").startswith("200")
+
+
+def test_longer(lab):
+    """The virtual address is longer than the server's, so that each answer makes more of it."""
+    vip, rip = "192.168.111.111", "192.168.229.5"
+    lab.client.ip("route", "add", vip, "via", lab.at["VIP"])
+    lab.rs1.ip("addr", "add", f"{rip}/24", "dev", "eth0")
+    lab.ipvsadm("-A", "-t", f"{vip}:21", "-s", "rr")
+    lab.ipvsadm("-a", "-t", f"{vip}:21", "-r", rip, "-m")
+    try:
+        said = curl(lab, *WAYS["pasv"], *[f"ftp://{vip}/name"] * 5).stdout
+    finally:
+        lab.ipvsadm("-D", "-t", f"{vip}:21")
+        lab.rs1.ip("addr", "del", f"{rip}/24", "dev", "eth0")
+        lab.client.ip("route", "del", vip)
+    assert said == "rs1" * 5
+
+
+def test_no_bug(lab):
+    out = lab.director.run(lab.bpvs, "status", "-v").stdout
+    assert re.findall(r" (bug-\S+) +(\d+)", out) == [("bug-map", "0"), ("bug-table", "0")]

@@ -185,6 +185,7 @@ class Flow:
         self.server = None  # the last frame that a server got
         self.to_client = None  # the last datagram that the client got
         self.seq = {packets.CLIENT: 1000, packets.SERVER: 5000}
+        self.moved = 0  # what the client saw of the server's numbers was so much further
 
 
 class World:
@@ -330,16 +331,21 @@ class World:
                 flow.server = a
             elif a.link == "out" and a.seen.proto == plan.proto:
                 flow.to_client = a.seen.raw
+                if plan.proto == frames.TCP:
+                    flow.moved = frames.tcp_end(a.seen) - flow.seq[packets.SERVER]
 
     def packet(self, plan, flow, step, src, dst):
         """A packet of that step from one end to the other."""
         options, other = plan.options, packets.SERVER
         if step.by == other:
             other = packets.CLIENT
+        ack = flow.seq[other] + (flow.moved if step.by == packets.CLIENT else 0)
         data = (b"%04x" % self.next_ident()) * (step.data // 4 + 1)
+        if step.text:
+            data = step.text
         packet = frames.Packet(
             src[0], dst[0], plan.proto, src[1] or 0, dst[1] or 0, step.flags, data[: step.data],
-            seq=flow.seq[step.by], ack=flow.seq[other] if "A" in step.flags else 0,
+            seq=flow.seq[step.by], ack=ack if "A" in step.flags else 0,
             chunks=step.chunks, icmp=(128, 0) if plan.proto == frames.ICMP6 else (8, 0),
             ident=self.ident, ttl=options.get("ttl", 64), tos=options.get("tos", 0),
             df=options.get("df", False), nosum=options.get("nosum", False),
@@ -355,6 +361,9 @@ class World:
         return "out", mac, [packet.datagram()]
 
     def from_server(self, plan, flow, client, virtual, step):
+        if plan.source:
+            packet = self.packet(plan, flow, step, plan.source, client)
+            return "in", host_mac(scenario.host_name(plan.source[0])), [packet.datagram()]
         if flow.server is None:
             return "nobody"
         got = flow.server.seen.last
@@ -697,5 +706,5 @@ WORLDS = {world.name: world for world in (KernelWorld, BpvsWorld)}
 
 
 def load_modules():
-    for module in ("tun", "ip_vs"):
+    for module in ("tun", "ip_vs", "ip_vs_ftp"):
         subprocess.run(["modprobe", "-q", module], check=False)

@@ -32,6 +32,7 @@ class Step:
     flags: str = ""
     data: int = 0
     chunks: tuple = ()
+    text: bytes = b""  # the data, where they matter
 
     @property
     def label(self):
@@ -48,6 +49,7 @@ class Plan:
     times: int = 1
     icmp: tuple | None = None
     by: str = CLIENT
+    source: tuple | None = None  # the server that sends, of itself
 
 
 def plan(event):
@@ -104,6 +106,20 @@ def _tcp(verb, words):
 def _tcp_sequence(verb, words):
     steps = [Step(by, flags, data) for by, flags, data in SEQUENCES[verb]]
     return _made(verb, frames.TCP, words, steps)
+
+
+def _text(verb, words):
+    """A line on the connection, and the ACK."""
+    by, to = (SERVER, CLIENT) if verb == "answer" else (CLIENT, SERVER)
+    text = " ".join(words[2:]).encode() + b"\r\n"
+    return _made(verb, frames.TCP, words[:2], [Step(by, "PA", len(text), text=text), Step(to, "A")])
+
+
+def _tcp_from(verb, words):
+    ((source, _),) = flows(words[0], words[2])
+    made = _tcp("tcp-reply", words[1:])
+    made.source = source
+    return made
 
 
 def _sctp(verb, words):
@@ -164,5 +180,6 @@ def _distribution(verb, words):
 _PLANS = {
     "udp": _udp, "udp-reply": _udp, "tcp": _tcp, "tcp-reply": _tcp, "sctp": _sctp,
     "sctp-reply": _sctp, "ping": _ping, "raw": _raw, "frag": _frag, "icmp-error": _icmp_error,
-    "icmp-error-by": _icmp_error, "distribution": _distribution,
+    "icmp-error-by": _icmp_error, "distribution": _distribution, "say": _text, "answer": _text,
+    "tcp-from": _tcp_from,
 }

@@ -16,7 +16,7 @@ MAX_PACKETS = 5000  # of one event: a slip in a range would take hours
 PACKET_EVENTS = {
     "udp", "udp-reply", "tcp", "tcp-reply", "syn", "open", "send", "recv", "shut", "sshut", "close",
     "rst", "srst", "sctp", "sctp-reply", "ping", "icmp-error", "icmp-error-by", "frag", "raw",
-    "distribution",
+    "distribution", "say", "answer", "tcp-from",
 }
 OTHER_EVENTS = {
     "ipvsadm", "ipvsadm-restore", "sysctl", "wait", "look", "mark", "mark-iptables", "unmark",
