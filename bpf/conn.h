@@ -46,12 +46,12 @@ struct conn_new {
 	struct conn_key key;
 	__be16 dport;
 	__u8 flags; /* BPVS_CONN_* */
-	__u8 pad;
+	__u8 state; /* that it begins in */
 	struct bpvs_addr daddr;
 	__u32 dest;
 	__u32 timeout; /* clock units, until the first state is set; or a template's */
 	__u32 home;
-	__u32 control; /* slot of its template plus 1, 0 = none */
+	__u32 control; /* slot of what controls it plus 1, 0 = none */
 	__u32 call;    /* template: hash of its Call-ID, or 0 */
 };
 
@@ -90,6 +90,7 @@ struct conn_scratch {
 	struct bpvs_flow flow; /* first: 6.1 knows no sum of an offset and what may be NULL */
 	struct conn_new n;
 	struct conn_hit hit;
+	struct conn_hit data; /* a data connection, while `hit` is what controls it */
 	struct bpvs_hop hop;
 	struct bpvs_spill_key spill;
 	struct bpf_fib_lookup fib;
@@ -135,9 +136,12 @@ enum later {
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
 	LATER_EMIT,
 	LATER_EMIT_REPLY,
+	/* The same, but their payload is looked at first. In this order. */
+	LATER_APP,
+	LATER_APP_REPLY,
 };
 
-/* What a walk returned is one of them, but for the last two, which are no detour. */
+/* What a walk returned is one of them, but for the last four, which are no detour. */
 static __always_inline bool is_later(int v)
 {
 	return (v & 0xffff) >= BPVS_COUNTERS && (v & 0xffff) < LATER_EMIT;
@@ -159,8 +163,8 @@ int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret);
 int bpvs_conn_insert(struct conn_new *n, struct conn_hit *ret);
 
 /*
- * End the connection in a slot: 1, or 0 when `word` is not its word any more, or it is a template
- * with connections (whose expiry is put off then, if it has come).
+ * End the connection in a slot: 1, or 0 when `word` is not its word any more, or it controls
+ * connections (then its expiry is put off, if it has come).
  */
 int bpvs_conn_kill(__u32 idx, __u64 word);
 
@@ -168,13 +172,14 @@ int bpvs_conn_kill(__u32 idx, __u64 word);
 int bpvs_template_stale(__u32 idx, __u64 word);
 
 /*
- * Count a connection to be made on a template, and begin its timeout anew: 1; or 0 when it ended
- * meanwhile. bpvs_template_release() takes the count back; so does ending the connection.
+ * Count a connection to be made on what controls it, a template or an FTP control connection; a
+ * template's timeout begins anew: 1; or 0 when it ended meanwhile. bpvs_control_release() takes the
+ * count back; so does ending the connection.
  */
-int bpvs_template_hold(__u32 idx, __u64 word, __u32 now);
-int bpvs_template_release(__u32 control);
+int bpvs_control_hold(__u32 idx, __u64 word, __u32 now);
+int bpvs_control_release(__u32 control);
 
-/* A connection that the template made is established. */
+/* A connection that it controls is established; of note to templates. */
 int bpvs_template_assure(__u32 control);
 
 static __always_inline struct bpvs_conn *conn_slot(__u32 idx)
@@ -205,11 +210,10 @@ static __always_inline bool word_expired(__u64 word, __u32 now)
 	return (__s32)(now - (__u32)(word >> BPVS_WORD_EXPIRY_SHIFT)) >= 0;
 }
 
-/* Has it ended, but for being swept? A template that controls connections has not. */
+/* Has it ended, but for being swept? What controls connections has not. */
 static __always_inline bool conn_over(const struct bpvs_conn *c, __u64 word, __u32 now)
 {
-	return word_expired(word, now) &&
-	       !((c->flags & BPVS_CONN_TEMPLATE) && READ_ONCE(c->controls) > 0);
+	return word_expired(word, now) && READ_ONCE(c->controls) <= 0;
 }
 
 static __always_inline bool word_valid(__u64 word)

@@ -124,8 +124,6 @@ static __always_inline bool template_drops(const struct bpvs_conn *c, __u64 word
 	struct bpvs_dest *d = dest_get(c->dest);
 	struct bpvs_svc *svc = d ? svc_get(d->svc) : NULL;
 
-	if (READ_ONCE(c->controls) > 0)
-		return false;
 	/* No connection of a one-packet service will ever say that the template is good. */
 	if (svc && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
 		return drop_by_chance(c, word, now);
@@ -141,6 +139,8 @@ static __always_inline bool half_open(__u8 proto, __u32 state)
 
 static __always_inline bool conn_drops(const struct bpvs_conn *c, __u64 word, __u32 now)
 {
+	if (READ_ONCE(c->controls) > 0)
+		return false;
 	if (c->flags & BPVS_CONN_TEMPLATE)
 		return template_drops(c, word, now);
 	if (c->proto == IPPROTO_UDP)
@@ -153,18 +153,25 @@ static __always_inline bool conn_drops(const struct bpvs_conn *c, __u64 word, __
 	return drop_by_chance(c, word, now);
 }
 
-/* With the last of its connections a template goes that was never assured. */
-static __always_inline void drop_controller(__u32 control)
+/*
+ * With the last of its connections goes what controlled them, but for a template that was assured.
+ * Returns what controlled that in turn.
+ */
+static __always_inline __u32 drop_controller(__u32 control)
 {
-	struct bpvs_conn *t = control ? conn_slot(control - 1) : NULL;
+	__u32 idx = control - 1;
+	struct bpvs_conn *t = control ? conn_slot(idx) : NULL;
 	__u64 word;
 
 	if (!t)
-		return;
+		return 0;
 	word = READ_ONCE(t->word);
-	if (word_valid(word) && (t->flags & BPVS_CONN_TEMPLATE) && READ_ONCE(t->controls) <= 0 &&
-	    !(word_state(word) & BPVS_TEMPLATE_ASSURED))
-		bpvs_conn_kill(control - 1, word);
+	barrier();
+	control = t->control;
+	if (!word_valid(word) || READ_ONCE(t->controls) > 0 ||
+	    ((t->flags & BPVS_CONN_TEMPLATE) && word_state(word) & BPVS_TEMPLATE_ASSURED))
+		return 0;
+	return bpvs_conn_kill(idx, word) ? control : 0;
 }
 
 __noinline int bpvs_conn_drop(__u32 idx, __u32 now)
@@ -181,7 +188,8 @@ __noinline int bpvs_conn_drop(__u32 idx, __u32 now)
 	if (!word_valid(word) || !conn_drops(c, word, now) || !bpvs_conn_kill(idx, word))
 		return 0;
 	count(BPVS_EV_CONN_DROPPED);
-	drop_controller(control);
+	/* Data connection, control connection, template. */
+	drop_controller(drop_controller(control));
 	return 1;
 }
 

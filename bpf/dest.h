@@ -73,6 +73,24 @@ static __always_inline void account(const struct bpvs_dest *d, __u32 id, __u32 b
 	}
 }
 
+static __always_inline void stats_longer(__u32 index, __s32 by)
+{
+	struct bpvs_stats *s = bpf_map_lookup_elem(&bpvs_stats, &index);
+
+	if (s)
+		s->outbytes += (__u64)(__s64)by;
+}
+
+/* A reply that account() has counted was rewritten, and is longer by so much. */
+static __always_inline void account_longer(const struct bpvs_dest *d, __u32 id, __s32 by)
+{
+	__u32 base = stats_base();
+
+	stats_longer(base + BPVS_STATS_DEST(bpvs_ro.max_svc, id), by);
+	stats_longer(base + BPVS_STATS_SVC(d->svc), by);
+	stats_longer(base + BPVS_STATS_TOTAL, by);
+}
+
 static __always_inline void account_conn(const struct bpvs_dest *d, __u32 id)
 {
 	__u32 base = stats_base();

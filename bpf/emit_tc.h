@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "ftp_tc.h"
 #include "pipeline.h"
 
 /* The packet of a flow that has been parsed, up to the end of its network header. */
@@ -60,6 +61,8 @@ static __always_inline int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struc
 		return BPVS_BUG_MAP;
 	x->hit = *hit;
 	x->hop = *hop;
+	if (unlikely(hit->flags & BPVS_CONN_APP))
+		return reply ? LATER_APP_REPLY : LATER_APP;
 	return reply ? LATER_EMIT_REPLY : LATER_EMIT;
 }
 
@@ -67,5 +70,11 @@ static __always_inline int run_emit(ctx_t *ctx, int v)
 {
 	__u32 later = v & 0xffff;
 
+	if (unlikely(later >= LATER_APP)) {
+		v = HOOK(ftp)(ctx, later == LATER_APP_REPLY);
+		if (v != BPVS_GO_ON)
+			return v;
+		later -= LATER_APP - LATER_EMIT;
+	}
 	return likely(later >= LATER_EMIT) ? HOOK(emit)(ctx, later == LATER_EMIT_REPLY) : v;
 }

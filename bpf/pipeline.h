@@ -64,9 +64,9 @@ static __always_inline bool conn_reused(const struct conn_hit *hit, const struct
 		return true;
 	if (!mode)
 		return false;
-	/* A template's connections go where the template says. */
+	/* A template's connections go where the template says, FTP's where both halves are. */
 	c = conn_slot(hit->idx);
-	if (c && c->control)
+	if (c && (c->control || READ_ONCE(c->controls) > 0))
 		return false;
 	if (f->proto != IPPROTO_TCP)
 		return state == BPVS_SCTP_CLOSED;
@@ -149,8 +149,13 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 	key_request(&k, f, now);
 	if (unlikely(!(pass == PASS_STARTED ? conn_started(&hit) : conn_look(&k, &hit))))
 		return conn_start(f, &k, NULL);
-	if (unlikely((hit.flags & BPVS_CONN_FWD) == BPVS_FWD_BYPASS))
-		return conn_bypass(f, &hit);
+	/* The bit of BYPASS is none of the other methods'. */
+	if (unlikely(hit.flags & (BPVS_FWD_BYPASS | BPVS_CONN_APP))) {
+		if (!(hit.flags & BPVS_CONN_APP))
+			return conn_bypass(f, &hit);
+		if (!PKT_COMPLETE)
+			return BPVS_UP_APP;
+	}
 	d = dest_get(hit.dest);
 	if (!d)
 		return BPVS_BUG_MAP;
@@ -189,9 +194,13 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	if (!(PKT_COMPLETE && pass == PASS_CALLED ? conn_started(&hit) : conn_look(&k, &hit)) &&
 	    !reply_stateless(f, now, &hit))
 		return reply_unknown(f, pass);
-	/* Only NAT comes back this way. */
-	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
-		return BPVS_NO_REPLY;
+	/* Only NAT comes back this way, which has none of the bits. */
+	if (unlikely(hit.flags & (BPVS_CONN_FWD | BPVS_CONN_APP))) {
+		if (hit.flags & BPVS_CONN_FWD)
+			return BPVS_NO_REPLY;
+		if (!PKT_COMPLETE)
+			return BPVS_UP_APP;
+	}
 	d = dest_get(hit.dest);
 	if (!d)
 		return BPVS_BUG_MAP;

@@ -160,12 +160,21 @@ static __always_inline __be16 dest_port(const struct bpvs_svc *svc, const struct
 	return d->port;
 }
 
+/* NAT's connections to FTP's port are control connections, whatever service they are of. */
+static __always_inline __u8 conn_app(const struct conn_key *k, __u32 fwd)
+{
+	bool ftp = k->pport == PORT_FTP && k->proto == IPPROTO_TCP && fwd == BPVS_FWD_MASQ;
+
+	return ftp ? BPVS_CONN_APP : 0;
+}
+
 static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_dest *d, __u32 id,
 					  __be16 port)
 {
 	n->daddr = d->addr;
 	n->dport = port;
-	n->flags = d->fwd | (n->key.v6 ? BPVS_CONN_V6 : 0);
+	n->flags = d->fwd | (n->key.v6 ? BPVS_CONN_V6 : 0) | conn_app(&n->key, d->fwd);
+	n->state = 0;
 	n->dest = id;
 	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
 }
@@ -210,6 +219,8 @@ static __always_inline int conn_enter(struct conn_new *n, struct conn_hit *hit)
 	}
 	return CONN_FULL;
 }
+
+#include "expect.h"
 
 /*
  * The key of a template. To the service's port: protocol, network, service. To another port, which
@@ -327,7 +338,7 @@ __noinline int bpvs_template(struct conn_scratch *x, struct bpvs_svc *svc)
 			bpvs_template_stale(x->hit.idx, x->hit.word);
 			continue;
 		}
-		if (bpvs_template_hold(x->hit.idx, x->hit.word, now)) {
+		if (bpvs_control_hold(x->hit.idx, x->hit.word, now)) {
 			x->n.control = x->hit.idx + 1;
 			return (int)id;
 		}
@@ -355,6 +366,7 @@ static __always_inline bool bypass(struct conn_scratch *x, const struct bpvs_svc
 		addr_map4(&n->daddr, 0);
 	n->dport = 0;
 	n->flags = BPVS_FWD_BYPASS | (n->key.v6 ? BPVS_CONN_V6 : 0);
+	n->state = 0;
 	n->dest = 0;
 	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
 	/* One-packet services remember nothing. */
@@ -380,7 +392,7 @@ static __always_inline bool conn_make(struct conn_scratch *x, const struct bpvs_
 	if (r == CONN_INSERTED)
 		account_conn(d, n->dest);
 	else if (n->control)
-		bpvs_template_release(n->control);
+		bpvs_control_release(n->control);
 	if (r != CONN_FULL)
 		return true;
 	table_full_set(n->key.now);
@@ -393,7 +405,7 @@ static __always_inline int one_packet(struct conn_scratch *x, const struct bpvs_
 {
 	account_conn(d, x->n.dest);
 	if (x->n.control)
-		bpvs_template_release(x->n.control);
+		bpvs_control_release(x->n.control);
 	hit_stateless(&x->hit, &x->n);
 	return BPVS_GO_ON;
 }
@@ -471,6 +483,8 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_BUG_MAP;
 	f = &x->flow;
 	n = &x->n;
+	if (unlikely(READ_ONCE(bpvs_cfg.no_cport_num)) && bpvs_expected(x))
+		return BPVS_GO_ON;
 	id = (__u32)bpvs_svc_find(f);
 	svc = id ? svc_get(id) : NULL;
 	full = table_full(n->key.now);
@@ -494,7 +508,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);
 	if (start && conn_max_reached()) {
 		if (n->control)
-			bpvs_template_release(n->control);
+			bpvs_control_release(n->control);
 		bpvs_overload(d);
 		return BPVS_CONN_MAX;
 	}

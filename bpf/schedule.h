@@ -18,6 +18,12 @@ static __always_inline bool table_full(__u32 now)
  */
 int bpvs_schedule(struct conn_scratch *x);
 
+/*
+ * Make the FTP data connection that x->n says (key, daddr, dport), which the control connection
+ * x->hit has announced: 1, or 0: no room.
+ */
+int bpvs_expect(struct conn_scratch *x);
+
 /* Make the connection of LATER_BYPASS that is in x->n, if it is remembered: 1, or 0: no room. */
 int bpvs_bypass_make(struct conn_scratch *x);
 

@@ -224,12 +224,12 @@ static __always_inline void conn_release(struct bpvs_conn *c, __u64 word)
 }
 
 /*
- * A template that expires with connections lives for a while longer, and from then on no longer
- * than that after each new one: IPVS's rule.
+ * What expires with connections to control lives for a while longer, and a template from then on no
+ * longer than that after each new one: IPVS's rule.
  */
-static __always_inline void template_put_off(struct bpvs_conn *c, __u64 word)
+static __always_inline void control_put_off(struct bpvs_conn *c, __u64 word)
 {
-	__u32 more = BPVS_TEMPLATE_AGAIN * bpvs_ro.clock_hz, now = clock_now();
+	__u32 more = BPVS_CONTROL_AGAIN * bpvs_ro.clock_hz, now = clock_now();
 
 	if (!word_expired(word, now))
 		return;
@@ -239,20 +239,25 @@ static __always_inline void template_put_off(struct bpvs_conn *c, __u64 word)
 }
 
 /*
- * The count first: who ends the template looks at it before the swap of the word, which fails once
- * the timeout was begun anew here. A count that came too late is taken back, whosever the slot is.
+ * The count first: who ends the slot's entry looks at it before the swap of the word, which fails
+ * once the word was changed here. A count that came too late is taken back, whosever the slot is.
  */
-__noinline int bpvs_template_hold(__u32 idx, __u64 word, __u32 now)
+__noinline int bpvs_control_hold(__u32 idx, __u64 word, __u32 now)
 {
 	struct bpvs_conn *t = conn_slot(idx);
-	__u64 next, seen;
+	__u64 next, seen, later = 1ULL << BPVS_WORD_EXPIRY_SHIFT;
 	int tries;
 
 	if (!t)
 		return 0;
 	fetch_add(&t->controls, 1);
 	for (tries = 0; tries < 4; tries++) {
-		next = (__u32)word | (__u64)(now + READ_ONCE(t->timeout)) << BPVS_WORD_EXPIRY_SHIFT;
+		next = word + later;
+		if (t->flags & BPVS_CONN_TEMPLATE)
+			next = (__u32)word | (__u64)(now + READ_ONCE(t->timeout))
+						     << BPVS_WORD_EXPIRY_SHIFT;
+		if (next == word)
+			next += later;
 		seen = cas64(&t->word, word, next);
 		if (seen == word) {
 			bpvs_due_lower(idx / BPVS_BLOCK, word_expiry(next));
@@ -266,7 +271,7 @@ __noinline int bpvs_template_hold(__u32 idx, __u64 word, __u32 now)
 	return 0;
 }
 
-__noinline int bpvs_template_release(__u32 control)
+__noinline int bpvs_control_release(__u32 control)
 {
 	struct bpvs_conn *t = conn_slot(control - 1);
 
@@ -281,7 +286,7 @@ __noinline int bpvs_template_assure(__u32 control)
 	__u64 bit = (__u64)BPVS_TEMPLATE_ASSURED << BPVS_WORD_STATE_SHIFT, word;
 	int tries;
 
-	if (!t)
+	if (!t || !(t->flags & BPVS_CONN_TEMPLATE))
 		return 0;
 	for (tries = 0; tries < 4; tries++) {
 		word = READ_ONCE(t->word);
@@ -307,6 +312,17 @@ __noinline int bpvs_template_stale(__u32 idx, __u64 word)
 	return 1;
 }
 
+/* What is kept of some connections beside their slot goes with them. */
+static __always_inline void conn_forget(__u32 idx, __u8 flags)
+{
+	if (flags & BPVS_CONN_APP)
+		bpf_map_delete_elem(&bpvs_ftp, &idx);
+	else if (flags & BPVS_CONN_TEMPLATE)
+		bpf_map_delete_elem(&bpvs_calls, &idx);
+	else if (!fetch_add(&bpvs_cfg.no_cport_num, -1))
+		count(BPVS_BUG_TABLE);
+}
+
 __noinline int bpvs_conn_kill(__u32 idx, __u64 word)
 {
 	__u64 busy = (word & ~BPVS_WORD_STATUS) | BPVS_SLOT_BUSY;
@@ -316,22 +332,22 @@ __noinline int bpvs_conn_kill(__u32 idx, __u64 word)
 
 	if (!c || !word_valid(word))
 		return 0;
-	if ((c->flags & BPVS_CONN_TEMPLATE) && READ_ONCE(c->controls) > 0) {
-		template_put_off(c, word);
+	if (READ_ONCE(c->controls) > 0) {
+		control_put_off(c, word);
 		return 0;
 	}
 	if (cas64(&c->word, word, busy) != word)
 		return 0;
 	control = c->control;
-	if (c->flags & BPVS_CONN_CALL)
-		bpf_map_delete_elem(&bpvs_calls, &idx);
+	if (unlikely(c->flags & (BPVS_CONN_CALL | BPVS_CONN_APP)))
+		conn_forget(idx, c->flags);
 	d = dest_get(c->dest);
 	if (d)
 		conn_count(c->flags, d, word & BPVS_WORD_ACTIVE, -1);
 	conn_unlink(idx, c);
 	conn_release(c, word);
 	if (control)
-		bpvs_template_release(control);
+		bpvs_control_release(control);
 	count(BPVS_EV_CONN_ENDED);
 	return 1;
 }
@@ -385,7 +401,7 @@ static __always_inline void slot_fill(struct bpvs_conn *c, __u32 idx, const stru
 
 static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64 status)
 {
-	__u64 word = (gen & BPVS_WORD_GEN_MASK) | status;
+	__u64 word = (gen & BPVS_WORD_GEN_MASK) | (__u64)n->state << BPVS_WORD_STATE_SHIFT | status;
 
 	/* Also where a first reply assures the template, so that it makes a move. */
 	if ((n->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ||

@@ -78,12 +78,11 @@ __noinline int bpvs_conn_flush(__u32 idx, __u32 what)
 		word = READ_ONCE(c->word);
 		if (!word_valid(word) || !word_same_gen(word, first))
 			return 0;
-		/* Its connections may lie in blocks that are yet to come. */
-		if (c->flags & BPVS_CONN_TEMPLATE)
+		/* Those that it controls may lie in blocks that are yet to come. */
+		if (READ_ONCE(c->controls) > 0)
 			break;
 	}
-	if (!bpvs_cfg.flush_again)
-		bpvs_cfg.flush_again = 1;
+	bpvs_cfg.flush_again |= 1;
 	return 0;
 }
 
@@ -137,8 +136,12 @@ static long sweep_one(__u32 i, void *arg)
 	return bpf_ktime_get_ns() >= s->until;
 }
 
-/* Value of flush_again in the second pass, which is the last. */
-#define FLUSH_TWICE 2
+/*
+ * So many passes a flush may take, as a template may control FTP's control connection and that a
+ * data connection. flush_again is twice the passes that were, and one more when this one leaves
+ * something.
+ */
+#define FLUSH_PASSES 3
 
 /*
  * A flush that the tools asked for takes a pass from the first block on. What is asked before what:
@@ -160,8 +163,8 @@ static __always_inline void flush_end(void)
 {
 	if (likely(bpvs_cfg.flush_taken == bpvs_cfg.flush_done))
 		return;
-	if (bpvs_cfg.flush_again == 1) {
-		bpvs_cfg.flush_again = FLUSH_TWICE;
+	if ((bpvs_cfg.flush_again & 1) && bpvs_cfg.flush_again < 2 * (FLUSH_PASSES - 1)) {
+		bpvs_cfg.flush_again += 1;
 		return;
 	}
 	bpvs_cfg.flush_now = 0;

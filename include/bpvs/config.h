@@ -65,6 +65,7 @@ struct bpvs_config {
 	__u32 lblc_at;		 /* next place of bpvs_lblc to look at ... */
 	__u32 lblc_pass;	 /* ... in this minute */
 	__u32 lblc_num;		 /* entries of bpvs_lblc; who makes or ends one */
+	__u32 no_cport_num;	 /* connections with BPVS_CONN_NO_CPORT; likewise */
 	__u64 est_start;	 /* CLOCK_MONOTONIC of the estimator's running round, ns */
 	__u64 tick_clock;	 /* jiffies of the last tick ... */
 	__u64 tick_ktime;	 /* ... and CLOCK_MONOTONIC, ns */
@@ -80,7 +81,7 @@ struct bpvs_config {
 	__u32 flush_taken; /* the timer's: what the running pass answers ... */
 	__u32 flush_now;   /* ... and which connections it ends */
 	__u32 flush_done;
-	__u32 flush_again; /* the timer's: templates were left, for a pass more */
+	__u32 flush_again; /* the timer's: what controls others was left, for a pass more */
 	/*
 	 * Defence (bpf/defence.bpf.c), written by the timer. It looks at the memory each second,
 	 * and when the tools raise defence_asked; that is defence_done when it has.

@@ -29,7 +29,8 @@
  * A persistence template is an entry like a connection, from a client network to a service, with
  * ~protocol in `proto`: so no packet ever matches it, and what looks packets up need not ask. Its
  * home depends on the service, too, for one client may have templates with many. `controls` counts
- * the connections that were made by it; it does not end while there are any.
+ * the connections that were made by it; it does not end while there are any. The same holds for an
+ * FTP control connection and its data connections.
  */
 enum bpvs_slot_status {
 	BPVS_SLOT_FREE = 0,
@@ -61,12 +62,15 @@ enum bpvs_slot_status {
 #define BPVS_CONN_SPILLED  0x10 /* in an overflow slot, keyed in bpvs_spill */
 #define BPVS_CONN_TEMPLATE 0x20
 #define BPVS_CONN_CALL	   0x40 /* a template by Call-ID, which is in bpvs_calls */
+/* No template: FTP's, announced by its control connection; the client's port is yet to come (0). */
+#define BPVS_CONN_NO_CPORT 0x40
+#define BPVS_CONN_APP	   0x80 /* NAT, FTP's control connection: its payload is read, by TC */
 
 /* State of a template: one of its connections was established. The kernel's is 1, too. */
 #define BPVS_TEMPLATE_ASSURED 1
 
-/* A template that still controls connections when it expires stays for so long (s) more. */
-#define BPVS_TEMPLATE_AGAIN 60
+/* What still controls connections when it expires stays for so long (s) more. */
+#define BPVS_CONTROL_AGAIN 60
 
 struct bpvs_conn {
 	__u64 word;
@@ -91,8 +95,8 @@ struct bpvs_conn {
 	 * by Call-ID: the hash of that, of which cport has more.
 	 */
 	__u32 nh;
-	__u32 control;	/* slot of the template that made it, plus 1; 0 = none */
-	__s32 controls; /* template: connections that it made; balanced whoever has the slot */
+	__u32 control;	/* slot of what controls it (that template), plus 1; 0 = none */
+	__s32 controls; /* connections that it controls; balanced whoever has the slot */
 	__u32 timeout;	/* template: clock units from its latest connection on */
 };
 

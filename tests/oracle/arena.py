@@ -185,6 +185,7 @@ class Flow:
         self.server = None  # the last frame that a server got
         self.to_client = None  # the last datagram that the client got
         self.seq = {packets.CLIENT: 1000, packets.SERVER: 5000}
+        self.moved = 0  # what the client saw of the server's numbers was so much further
 
 
 class World:
@@ -328,18 +329,19 @@ class World:
                 flow.server = a
             elif a.link == "out" and a.seen.proto == plan.proto:
                 flow.to_client = a.seen.raw
+                if plan.proto == frames.TCP:
+                    flow.moved = frames.tcp_end(a.seen) - flow.seq[packets.SERVER]
 
     def packet(self, plan, flow, step, src, dst):
         """A packet of that step from one end to the other."""
         options, other = plan.options, packets.SERVER
         if step.by == other:
             other = packets.CLIENT
-        data = ((b"%04x" % self.ident) * (step.data // 4 + 1))[: step.data]
-        if "call" in options:
-            data = b"INVITE sip:a SIP/2.0\r\nCall-ID: " + options["call"].encode() + b"\r\n\r\n"
+        ack = flow.seq[other] + (flow.moved if step.by == packets.CLIENT else 0)
+        data = step.text or ((b"%04x" % self.ident) * (step.data // 4 + 1))[: step.data]
         packet = frames.Packet(
             src[0], dst[0], plan.proto, src[1] or 0, dst[1] or 0, step.flags, data,
-            seq=flow.seq[step.by], ack=flow.seq[other] if "A" in step.flags else 0,
+            seq=flow.seq[step.by], ack=ack if "A" in step.flags else 0,
             chunks=step.chunks, icmp=(128, 0) if plan.proto == frames.ICMP6 else (8, 0),
             ident=self.ident, ttl=options.get("ttl", 64), tos=options.get("tos", 0),
             df=options.get("df", False), nosum=options.get("nosum", False),
@@ -355,9 +357,10 @@ class World:
         return "out", mac, [packet.datagram()]
 
     def from_server(self, plan, flow, client, virtual, step):
-        if plan.verb == "udp-by":
-            packet = self.packet(plan, flow, step, virtual, client)
-            return "in", host_mac(scenario.host_name(virtual[0])), [packet.datagram()]
+        source = virtual if plan.verb == "udp-from" else plan.source
+        if source:
+            packet = self.packet(plan, flow, step, source, client)
+            return "in", host_mac(scenario.host_name(source[0])), [packet.datagram()]
         if flow.server is None:
             return "nobody"
         got = flow.server.seen.last
@@ -700,5 +703,5 @@ WORLDS = {world.name: world for world in (KernelWorld, BpvsWorld)}
 
 
 def load_modules():
-    for module in ("tun", "ip_vs"):
+    for module in ("tun", "ip_vs", "ip_vs_ftp"):
         subprocess.run(["modprobe", "-q", module], check=False)

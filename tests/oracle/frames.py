@@ -267,6 +267,13 @@ def checksum(seen):
     return ""
 
 
+def tcp_end(seen):
+    """The number behind what a TCP segment has."""
+    data = seen.data
+    seq, flags = struct.unpack("!I", data[4:8])[0], data[13]
+    return seq + len(data) - (data[12] >> 4) * 4 + (flags & 1) + (flags >> 1 & 1)
+
+
 def _transport_words(seen):
     """Protocol, flags and the rest of what a result says of a transport."""
     data, words = seen.data, []

@@ -32,6 +32,7 @@ class Step:
     flags: str = ""
     data: int = 0
     chunks: tuple = ()
+    text: bytes = b""  # the data, where they matter
 
     @property
     def label(self):
@@ -48,6 +49,7 @@ class Plan:
     times: int = 1
     icmp: tuple | None = None
     by: str = CLIENT
+    source: tuple | None = None  # the server that sends, of itself
 
 
 def plan(event):
@@ -84,13 +86,16 @@ def _options(words):
 def _made(verb, proto, words, steps, need_port=True, **more):
     pairs = flows(words.pop(0), words.pop(0), need_port)
     options, times = _options(words)
+    if "call" in options:
+        for step in steps:
+            step.text = f"INVITE sip:a SIP/2.0\r\nCall-ID: {options['call']}\r\n\r\n".encode()
     if "len" in options:
         for step in steps:
             step.data = options["len"]
     return Plan(verb, proto, pairs, steps, options, times, **more)
 
 
-def _udp_by(verb, words):
+def _udp_from(verb, words):
     words[:2] = words[1::-1]
     return _made(verb, frames.UDP, words, [Step(SERVER, data=8)])
 
@@ -111,6 +116,20 @@ def _tcp(verb, words):
 def _tcp_sequence(verb, words):
     steps = [Step(by, flags, data) for by, flags, data in SEQUENCES[verb]]
     return _made(verb, frames.TCP, words, steps)
+
+
+def _text(verb, words):
+    """A line on the connection, and the ACK."""
+    by, to = (SERVER, CLIENT) if verb == "answer" else (CLIENT, SERVER)
+    text = " ".join(words[2:]).encode() + b"\r\n"
+    return _made(verb, frames.TCP, words[:2], [Step(by, "PA", len(text), text=text), Step(to, "A")])
+
+
+def _tcp_from(verb, words):
+    ((source, _),) = flows(words[0], words[2])
+    made = _tcp("tcp-reply", words[1:])
+    made.source = source
+    return made
 
 
 def _sctp(verb, words):
@@ -169,7 +188,8 @@ def _distribution(verb, words):
 
 
 _PLANS = {
-    "udp": _udp, "udp-reply": _udp, "udp-by": _udp_by, "tcp": _tcp, "tcp-reply": _tcp, "sctp": _sctp,
+    "udp": _udp, "udp-reply": _udp, "udp-from": _udp_from, "tcp": _tcp, "tcp-reply": _tcp, "sctp": _sctp,
     "sctp-reply": _sctp, "ping": _ping, "raw": _raw, "frag": _frag, "icmp-error": _icmp_error,
-    "icmp-error-by": _icmp_error, "distribution": _distribution,
+    "icmp-error-by": _icmp_error, "distribution": _distribution, "say": _text, "answer": _text,
+    "tcp-from": _tcp_from,
 }
