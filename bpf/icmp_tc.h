@@ -298,6 +298,33 @@ static __noinline enum bpvs_verdict icmp_nat(ctx_t *ctx, const struct bpvs_flow 
 	return BPVS_GO_ON;
 }
 
+/* By NAT to a server on this host, or from one, or to a client on it: no hop. */
+static __noinline enum bpvs_verdict icmp_here(ctx_t *ctx, struct conn_scratch *x,
+					      const struct bpvs_flow *in, bool out)
+{
+	struct bpvs_flow *f = &x->flow;
+	struct bpvs_dest *d = dest_get(x->hit.dest);
+	enum bpvs_verdict v;
+	pkt_t pkt;
+
+	if (!d)
+		return BPVS_BUG_MAP;
+	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
+		account(d, x->hit.dest, f->len, out);
+	if (!(f->af == BPVS_V4 ? pkt_reopen(&pkt, ctx, f, BPVS_V4)
+			       : pkt_reopen(&pkt, ctx, f, BPVS_V6)))
+		return BPVS_WRITE;
+	ttl_up(&pkt);
+	v = icmp_nat(ctx, f, in, &x->hit, out);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (out == !!(f->flags & FLOW_OUT))
+		return out ? BPVS_LOCAL_REPLY : BPVS_LOCAL_NAT;
+	/* A client's error to a server beside it, or one that came in for a client. */
+	x->act = let_in_from(ctx, x, out ? &x->hit.to : &f->saddr);
+	return x->act < 0 ? BPVS_WRITE : BPVS_LOCAL_IN;
+}
+
 static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_scratch *x,
 							const struct bpvs_flow *in)
 {
@@ -318,6 +345,8 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 		return BPVS_ICMP_OTHER;
 	if (fwd == BPVS_FWD_LOCAL)
 		return BPVS_LOCAL;
+	if (fwd == BPVS_FWD_LOCAL_NAT)
+		return icmp_here(pkt->ctx, x, in, false);
 	if (f->ttl <= 1)
 		return BPVS_ICMP_OTHER;
 	q.to = &d->addr;
@@ -356,9 +385,13 @@ static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct conn_
 
 	if (!d)
 		return BPVS_BUG_MAP;
+	if (f->flags & FLOW_OUT)
+		return icmp_here(pkt->ctx, x, in, true);
 	if (f->ttl <= 1)
 		return BPVS_ICMP_OTHER;
 	v = hop_client(pkt, hit, &q, now, &hop);
+	if (v == BPVS_NO_ROUTE && hit->flags & BPVS_CONN_HERE)
+		return icmp_here(pkt->ctx, x, in, true);
 	if (v != BPVS_GO_ON)
 		return v;
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
@@ -408,7 +441,7 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	/* And when it is a request, changed by NAT, its destination is the real server. */
 	key_request(&x->n.key, in, now);
 	x->n.key.reply = 1;
-	if (bpvs_conn_find(&x->n.key, &x->hit) && (x->hit.flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ)
+	if (bpvs_conn_find(&x->n.key, &x->hit) && bpvs_fwd_nat(x->hit.flags & BPVS_CONN_FWD))
 		return icmp_to_client(pkt, x, in);
 	return READ_ONCE(bpvs_cfg.schedule_icmp) && !backup_only() ? LATER_START : BPVS_ICMP_OTHER;
 }
@@ -484,6 +517,9 @@ static __always_inline int stray_hop(ctx_t *ctx, const struct bpvs_flow *f)
 	return LATER_ANSWER;
 }
 
+/* What LATER_HERE and LATER_HERE_REPLY stand for (local_tc.h). */
+static int run_here(ctx_t *ctx, bool reply);
+
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
 {
 	int v;
@@ -495,6 +531,8 @@ static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int l
 	}
 	if (later < BPVS_COUNTERS)
 		return later;
+	if (later == LATER_HERE || later == LATER_HERE_REPLY)
+		return run_here(ctx, later == LATER_HERE_REPLY);
 	if (later == LATER_ICMP) {
 		v = icmp_error(ctx, x, clock_now());
 		if (unlikely(v == LATER_START)) {

@@ -121,7 +121,7 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 	x->call.look = CALL_UNREAD;
 	x->old_word = old ? old->word : 0;
 	x->old_idx = old ? old->idx : 0;
-	x->old_counts = old && (old->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ? old->dest : 0;
+	x->old_counts = old && !bpvs_fwd_nat(old->flags & BPVS_CONN_FWD) ? old->dest : 0;
 	return LATER_START;
 }
 
@@ -185,6 +185,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	key_reply(&k, f, now);
 	if (!conn_look(&k, &hit) && !reply_stateless(f, now, &hit))
 		return reply_unknown(f, pass);
+	if (PKT_COMPLETE && unlikely(f->flags & FLOW_OUT))
+		return reply_here(f, &hit, now);
 	/* Only NAT comes back this way. */
 	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
 		return BPVS_NO_REPLY;
@@ -203,6 +205,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 #define LOOK_ANY 0x400 /* has to be parsed to tell: ICMP, other headers first, cut short */
 /* Not of the filter: netfilter has marked it, and routing brought it to bpvs_mark for that. */
 #define LOOK_MARK 0x800
+/* Nor this: it leaves, and was made here. */
+#define LOOK_OUT 0x1000
 
 static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr)
 {
@@ -297,6 +301,8 @@ static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 	__builtin_memset(f, 0, sizeof(*f));
 	if (PKT_COMPLETE && unlikely(pass & LOOK_MARK))
 		f->mark = pkt_mark(ctx);
+	if (PKT_COMPLETE && unlikely(pass & LOOK_OUT))
+		f->flags = FLOW_OUT;
 	pkt_open(&pkt, ctx);
 	v = parse_link(&pkt, f, &proto);
 	if (v == BPVS_GO_ON)
@@ -333,10 +339,14 @@ static __always_inline int finish(int r)
 	return kinds[v] == BPVS_KIND_DROP ? PKT_DROP : PKT_PASS;
 }
 
-static __always_inline int walk_again(ctx_t *ctx, bool v6, enum pass pass)
+static __always_inline int walk_again(ctx_t *ctx, const struct conn_scratch *x, bool v6,
+				      enum pass pass)
 {
 	/* It has been looked at, and found worth it. */
 	__u32 p = pass | LOOK_VIP | LOOK_RIP;
+
+	if (PKT_COMPLETE && x->flow.flags & FLOW_OUT)
+		p |= LOOK_OUT;
 
 	return v6 ? HOOK(walk6)(ctx, p) : HOOK(walk4)(ctx, p);
 }
@@ -357,10 +367,10 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 			x->old_word = 0;
 		conn_end_old(x);
 		if (v == BPVS_GO_ON)
-			v = walk_again(ctx, v6, PASS_STARTED);
+			v = walk_again(ctx, x, v6, PASS_STARTED);
 		else if (v == BPVS_NO_SERVICE)
 			/* Its address is a VIP, but perhaps it is a NAT real server's reply. */
-			v = walk_again(ctx, v6, PASS_REPLY);
+			v = walk_again(ctx, x, v6, PASS_REPLY);
 		else if (v == BPVS_NO_DEST)
 			v = answer_no_dest(x, x->old_counts);
 	}
@@ -369,8 +379,8 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 	return is_later(v) ? run_special(ctx, x, v & 0xffff) : v;
 }
 
-/* `marked`: LOOK_MARK or 0. Returns what walk() does, but for enum later. */
-static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
+/* `how`: LOOK_MARK, LOOK_OUT, both or 0. Returns what walk() does, but for enum later. */
+static __always_inline int run_walks(ctx_t *ctx, __u32 how)
 {
 	struct bpvs_flow f = {};
 	__be16 proto = 0;
@@ -390,9 +400,12 @@ static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
 	    (!v6 && proto != bpf_htons(ETH_P_IP)))
 		return v == BPVS_GO_ON ? BPVS_NOT_IP : v;
 	/* A mark has no address, so the filter has no say. */
-	look = marked ? LOOK_VIP | LOOK_RIP | marked : v6 ? look6(&pkt, f.l3) : look4(&pkt, f.l3);
+	look = how & LOOK_MARK ? LOOK_VIP | LOOK_RIP
+	       : v6	       ? look6(&pkt, f.l3)
+			       : look4(&pkt, f.l3);
 	if (likely(!look))
 		return BPVS_NOT_OURS;
+	look |= how;
 	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST | look) : HOOK(walk4)(ctx, PASS_FIRST | look);
 	if (unlikely(is_later(v)))
 		v = run_later(ctx, v6, v & 0xffff);

@@ -61,6 +61,7 @@ enum bpvs_slot_status {
 #define BPVS_CONN_SPILLED  0x10 /* in an overflow slot, keyed in bpvs_spill */
 #define BPVS_CONN_TEMPLATE 0x20
 #define BPVS_CONN_CALL	   0x40 /* a template by Call-ID, which is in bpvs_calls */
+#define BPVS_CONN_HERE	   0x80 /* its client is this host itself */
 
 /* State of a template: one of its connections was established. The kernel's is 1, too. */
 #define BPVS_TEMPLATE_ASSURED 1
