@@ -31,11 +31,8 @@ static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 static int pkt_local(pkt_t *pkt, const struct bpvs_flow *f, const struct conn_hit *hit,
 		     const struct bpvs_dest *d);
 
-/* NAT to or from a process on this host: LATER_HERE or LATER_HERE_REPLY. */
+/* To or from a process on this host: LATER_HERE or LATER_HERE_REPLY. */
 static int emit_here(const struct conn_hit *hit, bool reply);
-
-/* The answer of a real server that is this host, as it leaves. */
-static int reply_here(const struct bpvs_flow *f, const struct conn_hit *hit, __u32 now);
 
 /* emit(), or LATER_EMIT: from where the hook's verifier budget and the stack allow it. */
 static int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,

@@ -38,13 +38,6 @@ static __always_inline int emit_here(const struct conn_hit *hit, bool reply)
 	return BPVS_UP_LOCAL;
 }
 
-static __always_inline int reply_here(const struct bpvs_flow *f, const struct conn_hit *hit,
-				      __u32 now)
-{
-	(void)f, (void)hit, (void)now;
-	return BPVS_UP_LOCAL;
-}
-
 static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
 {
 	(void)f;

@@ -129,6 +129,7 @@ enum later {
 	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
 	LATER_STRAY,  /* x->flow is from a real server, but of no connection: answer_stray() */
+	LATER_OUT,    /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
 	LATER_HERE,   /* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
 	LATER_HERE_REPLY, /* the answer of one, or to a client on this host */
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */

@@ -40,28 +40,17 @@ static __always_inline int pkt_local(pkt_t *pkt, const struct bpvs_flow *f,
 	return mark_local(pkt, d, BPVS_LOCAL);
 }
 
-static __always_inline int reply_here(const struct bpvs_flow *f, const struct conn_hit *hit,
-				      __u32 now)
-{
-	__u32 fwd = hit->flags & BPVS_CONN_FWD;
-	struct bpvs_dest *d = dest_get(hit->dest);
-
-	if (fwd == BPVS_FWD_BYPASS || !d)
-		return BPVS_NO_REPLY;
-	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
-		account(d, hit->dest, f->len, true);
-	conn_touch(hit, f, now, true);
-	return bpvs_fwd_nat(fwd) ? emit_here(hit, true) : BPVS_LOCAL_REPLY;
-}
-
 /* In by the device that x->fib's destination, the packet's source, is reached by. */
-static __noinline int let_in(ctx_t *ctx, struct conn_scratch *x)
+__noinline int HOOK(let_in)(ctx_t *ctx)
 {
+	struct conn_scratch *x = conn_scratch();
 	__u32 to = LO_IFINDEX, i;
 	struct bpvs_dev *dev;
 	__u64 mac = 0;
 	pkt_t pkt;
 
+	if (!x)
+		return -1;
 	if (hop_lookup(ctx, x) != BPVS_NO_ROUTE) {
 		i = x->hop.ifindex % BPVS_DEVS;
 		dev = bpf_map_lookup_elem(&bpvs_devs, &i);
@@ -85,7 +74,7 @@ static __always_inline int let_in_from(ctx_t *ctx, struct conn_scratch *x,
 	struct hop_query q = { .to = from, .v6 = x->flow.af == BPVS_V6 };
 
 	fib_fill(&x->fib, &q);
-	return let_in(ctx, x);
+	return HOOK(let_in)(ctx);
 }
 
 /* NAT without a hop: nothing is forwarded. */
@@ -109,37 +98,74 @@ static __always_inline enum bpvs_verdict here_rewrite(ctx_t *ctx, struct conn_sc
 	return v;
 }
 
+static __always_inline int here_request(ctx_t *ctx, struct conn_scratch *x,
+					const struct bpvs_dest *d)
+{
+	pkt_t pkt;
+
+	if (!(x->flow.flags & FLOW_OUT)) {
+		pkt_open(&pkt, ctx);
+		return mark_local(&pkt, d, BPVS_LOCAL_NAT);
+	}
+	if (ctx->ifindex == LO_IFINDEX)
+		return BPVS_LOCAL_NAT;
+	/* To an address that is not ours, it would have left. */
+	return sent(let_in_from(ctx, x, &x->flow.saddr), BPVS_LOCAL_IN);
+}
+
+/* LATER_HERE and LATER_HERE_REPLY. */
 __noinline int HOOK(here)(ctx_t *ctx, __u32 reply)
 {
 	struct conn_scratch *x = conn_scratch();
-	struct bpvs_dest *d;
-	pkt_t pkt;
+	struct bpvs_dest *d = x ? dest_get(x->hit.dest) : NULL;
 	int v;
 
-	if (!x)
+	if (!x || !d)
 		return BPVS_BUG_MAP;
 	v = x->flow.af == BPVS_V4 ? here_rewrite(ctx, x, BPVS_V4, reply)
 				  : here_rewrite(ctx, x, BPVS_V6, reply);
 	if (v != BPVS_GO_ON)
 		return v;
-	if (reply)
-		return x->flow.flags & FLOW_OUT
-			       ? BPVS_LOCAL_REPLY
-			       : sent(let_in_from(ctx, x, &x->hit.to), BPVS_LOCAL_IN);
-	if (!(x->flow.flags & FLOW_OUT)) {
-		d = dest_get(x->hit.dest);
-		pkt_open(&pkt, ctx);
-		return d ? mark_local(&pkt, d, BPVS_LOCAL_NAT) : BPVS_BUG_MAP;
-	}
-	/* To an address that is not ours, it would have left. */
-	return ctx->ifindex == LO_IFINDEX
-		       ? BPVS_LOCAL_NAT
-		       : sent(let_in_from(ctx, x, &x->flow.saddr), BPVS_LOCAL_IN);
+	if (!reply)
+		return here_request(ctx, x, d);
+	return x->flow.flags & FLOW_OUT ? BPVS_LOCAL_REPLY
+					: sent(let_in_from(ctx, x, &x->hit.to), BPVS_LOCAL_IN);
 }
 
-static __always_inline int run_here(ctx_t *ctx, bool reply)
+/*
+ * LATER_OUT. By NAT the answer has the real server's endpoint, else the virtual one, of whatever
+ * address the server is: IPVS finds those, too.
+ */
+__noinline int HOOK(out_reply)(void)
 {
-	return HOOK(here)(ctx, reply);
+	struct conn_scratch *x = conn_scratch();
+	struct bpvs_dest *d;
+	__u32 now = clock_now();
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	key_reply(&x->n.key, &x->flow, now);
+	if (!out_find(x, true) && !reply_stateless(&x->flow, now, &x->hit)) {
+		x->n.key.reply = 0;
+		if (!out_find(x, false))
+			return READ_ONCE(bpvs_cfg.nat_icmp_send) ? LATER_STRAY : BPVS_NO_REPLY;
+	}
+	d = dest_get(x->hit.dest);
+	if (!d)
+		return BPVS_BUG_MAP;
+	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
+		account(d, x->hit.dest, x->flow.len, true);
+	conn_touch(&x->hit, &x->flow, now, true);
+	return x->n.key.reply ? LATER_HERE_REPLY : BPVS_LOCAL_REPLY;
+}
+
+static __always_inline int run_here(ctx_t *ctx, int later)
+{
+	if (later == LATER_OUT)
+		later = HOOK(out_reply)();
+	if (later != LATER_HERE && later != LATER_HERE_REPLY)
+		return later;
+	return HOOK(here)(ctx, later == LATER_HERE_REPLY);
 }
 
 /* Egress. What is not ours is not counted: it passed no way of ours in. */

@@ -182,11 +182,11 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	struct conn_hit hit;
 	struct bpvs_dest *d;
 
+	if (PKT_COMPLETE && unlikely(f->flags & FLOW_OUT))
+		return LATER_OUT;
 	key_reply(&k, f, now);
 	if (!conn_look(&k, &hit) && !reply_stateless(f, now, &hit))
 		return reply_unknown(f, pass);
-	if (PKT_COMPLETE && unlikely(f->flags & FLOW_OUT))
-		return reply_here(f, &hit, now);
 	/* Only NAT comes back this way. */
 	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
 		return BPVS_NO_REPLY;
@@ -208,13 +208,17 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 /* Nor this: it leaves, and was made here. */
 #define LOOK_OUT 0x1000
 
-static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr)
+/* `out`: it was made here, and may have a virtual address itself, but for NAT. */
+static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr,
+				     bool out)
 {
 	return (filter_hit(bpvs_filter.vip, daddr) ? LOOK_VIP : 0) |
-	       (filter_hit(bpvs_filter.rip, saddr) ? LOOK_RIP : 0);
+	       (filter_hit(bpvs_filter.rip, saddr) || (out && filter_hit(bpvs_filter.vip, saddr))
+			? LOOK_RIP
+			: 0);
 }
 
-static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3)
+static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3, bool out)
 {
 	const struct iphdr *ip = pkt->data + l3;
 	struct bpvs_addr saddr, daddr;
@@ -223,10 +227,10 @@ static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3)
 		return LOOK_ANY;
 	addr_map4(&saddr, ip->saddr);
 	addr_map4(&daddr, ip->daddr);
-	return look_at(&saddr, &daddr) | (ip->protocol == IPPROTO_ICMP ? LOOK_ANY : 0);
+	return look_at(&saddr, &daddr, out) | (ip->protocol == IPPROTO_ICMP ? LOOK_ANY : 0);
 }
 
-static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3)
+static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3, bool out)
 {
 	const struct ipv6hdr *ip = pkt->data + l3;
 	struct bpvs_addr saddr, daddr;
@@ -235,7 +239,7 @@ static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3)
 		return LOOK_ANY;
 	__builtin_memcpy(&saddr, &ip->saddr, sizeof(saddr));
 	__builtin_memcpy(&daddr, &ip->daddr, sizeof(daddr));
-	return look_at(&saddr, &daddr) |
+	return look_at(&saddr, &daddr, out) |
 	       (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? 0 : LOOK_ANY);
 }
 
@@ -401,8 +405,8 @@ static __always_inline int run_walks(ctx_t *ctx, __u32 how)
 		return v == BPVS_GO_ON ? BPVS_NOT_IP : v;
 	/* A mark has no address, so the filter has no say. */
 	look = how & LOOK_MARK ? LOOK_VIP | LOOK_RIP
-	       : v6	       ? look6(&pkt, f.l3)
-			       : look4(&pkt, f.l3);
+	       : v6	       ? look6(&pkt, f.l3, how & LOOK_OUT)
+			       : look4(&pkt, f.l3, how & LOOK_OUT);
 	if (likely(!look))
 		return BPVS_NOT_OURS;
 	look |= how;

@@ -139,8 +139,7 @@ static void nat_mark(struct bpvs_instance *in, struct bpvs_dest *d)
 {
 	__u32 flags = d->flags;
 
-	/* Those of this host itself are seen in any case. */
-	if (d->fwd_set == BPVS_FWD_MASQ || d->fwd == BPVS_FWD_LOCAL) {
+	if (d->fwd_set == BPVS_FWD_MASQ) {
 		bpvs_filter_set(in->filter->rip, &d->addr);
 		flags |= BPVS_DEST_NAT;
 	} else if (d->active <= 0 && d->inactive <= 0) {

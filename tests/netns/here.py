@@ -91,12 +91,8 @@ class Server(threading.Thread):
 
     def serve(self, sock, family, name, port, kind):
         if kind == "talk":
-            data = sock.recv(65536)
-            if not data:
-                del self.open[sock]
-                sock.close()
-            elif data.startswith(b"big"):
-                threading.Thread(target=sock.sendall, args=(bytes(BIG),), daemon=True).start()
+            del self.open[sock]
+            threading.Thread(target=self.talk, args=(sock,), daemon=True).start()
             return
         if kind == socket.SOCK_STREAM:
             talk, peer = sock.accept()
@@ -106,6 +102,21 @@ class Server(threading.Thread):
         data, more, _, peer = sock.recvmsg(65536, 128)
         answer = f"{name}:{port} to {named(family, peer[0])} ttl {ttl_of(more)} len {len(data)}"
         sock.sendto(answer.encode(), peer)
+
+    @staticmethod
+    def talk(sock):
+        """BIG bytes for who sends `get`; for others how many they sent, once they have ended."""
+        with sock:
+            data = sock.recv(65536)
+            if data == b"get":
+                sock.sendall(bytes(BIG))
+                return
+            size = len(data)
+            while data:
+                data = sock.recv(65536)
+                size += len(data)
+            if size:
+                sock.sendall(str(size).encode())
 
     def stop(self):
         os.write(self.end, b"x")
@@ -167,8 +178,10 @@ class World:
                 getattr(self, name).delete()
 
     def ipvsadm(self, *argv, **kwargs):
+        """Straight into the namespace: an emulated machine is slow at starting programs."""
         env = {**os.environ, **(self.env or {})}
-        return self.dir.run(self.ipvsadm_path, *argv, env=env, **kwargs).stdout
+        with self.dir.inside():
+            return netns.run(self.ipvsadm_path, *argv, env=env, **kwargs).stdout
 
     # ---- one client ----
 
@@ -243,6 +256,7 @@ def steps():
             yield "server here", f, proto, "cl", "v", [("d", 8080, "-m")], {}
             yield "server here, same port", f, proto, "cl", "v", [("d", 80, "-m")], {}
             yield "server here refuses", f, proto, "cl", "v", [("d", 7, "-m")], {}
+            yield "served here", f, proto, "cl", "v", [("d", 81, "-g")], {"port": 81}
             yield "vip is server", f, proto, "cl", "v", [("v", 81, "-g")], {"port": 81}
             yield "vip is server, client here", f, proto, "dir", "v", [("v", 81, "-g")], \
                 {"port": 81}
@@ -253,10 +267,10 @@ def steps():
 def play_one(world, family, proto, client, vip, dests, options):
     options = dict(options)
     port = options.pop("port", 80)
-    service = (PROTO[proto], at(family, vip, port))
-    world.ipvsadm("-A", *service, "-s", "rr")
-    for name, rport, flag in dests:
-        world.ipvsadm("-a", *service, "-r", at(family, name, rport), flag)
+    service = f"{PROTO[proto]} {at(family, vip, port)}"
+    world.ipvsadm("-R", input="".join(
+        [f"-A {service} -s rr\n"] +
+        [f"-a {service} -r {at(family, name, rport)} {flag}\n" for name, rport, flag in dests]))
     said, during = world.ask(proto, getattr(world, client), family, vip, port,
                              then=lambda sock: world.conns(family, sock), **options)
     world.settled()
@@ -266,10 +280,10 @@ def play_one(world, family, proto, client, vip, dests, options):
 
 
 def play(world, only=""):
-    return {
-        f"{name} {proto}{family}": play_one(world, family, proto, *rest)
-        for name, family, proto, *rest in steps() if re.search(only, f"{name} {proto}{family}")
-    }
+    """key, result"""
+    for name, family, proto, *rest in steps():
+        if re.search(only, key := f"{name} {proto}{family}"):
+            yield key, play_one(world, family, proto, *rest)
 
 
 def main():
@@ -282,7 +296,8 @@ def main():
     world = World("here-kernel", args.ipvsadm, {"LD_LIBRARY_PATH": args.library})
     try:
         world.up()
-        print(json.dumps(play(world, args.only), indent=1))
+        for key, result in play(world, args.only):
+            print(json.dumps([key, result]), flush=True)
     finally:
         world.down()
 
