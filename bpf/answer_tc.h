@@ -135,8 +135,7 @@ static __always_inline int answer_out(ctx_t *ctx)
 
 	if (!x)
 		return -1;
-	if (x->flow.flags & FLOW_OUT ||
-	    (x->why == BPVS_ICMP_OUT && x->hit.flags & BPVS_CONN_HERE))
+	if (x->flow.flags & FLOW_OUT || (x->why == BPVS_ICMP_OUT && x->hit.flags & BPVS_CONN_HERE))
 		return let_in_from(ctx, x, &x->answer.from);
 	if (likely(ctx->ifindex != READ_ONCE(bpvs_cfg.mark_ifindex) && x->why != BPVS_ICMP_OUT))
 		return (int)bpf_redirect(ctx->ifindex, 0);

@@ -125,14 +125,14 @@ static __always_inline struct conn_scratch *conn_scratch(void)
 enum later {
 	/* x->flow needs a connection: bpvs_schedule(), then walk again */
 	LATER_START = BPVS_COUNTERS,
-	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
-	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
-	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
-	LATER_STRAY,  /* x->flow is from a real server, but of no connection: answer_stray() */
-	LATER_OUT,    /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
-	LATER_HERE,   /* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
+	LATER_ICMP,	  /* x->flow is an ICMP error: icmp_error() */
+	LATER_BYPASS,	  /* x->flow has no server and x->hit no destination: run_bypass() */
+	LATER_CALL,	  /* x->flow's Call-ID is wanted: call_read(), then again */
+	LATER_STRAY,	  /* x->flow is from a real server, but of no connection: answer_stray() */
+	LATER_OUT,	  /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
+	LATER_HERE,	  /* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
 	LATER_HERE_REPLY, /* the answer of one, or to a client on this host */
-	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
+	LATER_ANSWER,	  /* x->answer is to be sent about x->flow; x->why is its verdict */
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
 	LATER_EMIT,
 	LATER_EMIT_REPLY,

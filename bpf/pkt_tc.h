@@ -303,7 +303,7 @@ static __always_inline int pkt_to_hop(pkt_t *pkt, const struct bpvs_hop *hop)
 	return pkt_send_neigh(hop);
 }
 
-/* What was made on this host takes a way round (local_tc.h), by lo with the server in its header. */
+/* What was made on this host goes round by lo (local_tc.h), its server in its link header. */
 static __always_inline int pkt_send_out(pkt_t *pkt)
 {
 	struct conn_scratch *x = conn_scratch();

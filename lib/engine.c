@@ -341,8 +341,7 @@ static int lo_on(const int *before)
 			continue;
 		err = before[i] == 1 ? 0 : bpvs_proc_write(lo_paths[i], 1);
 		if (err)
-			return bpvs_fail(err, "cannot set %s: %s", lo_paths[i],
-					 strerror(-err));
+			return bpvs_fail(err, "cannot set %s: %s", lo_paths[i], strerror(-err));
 	}
 	return 0;
 }
@@ -484,8 +483,7 @@ int bpvs_up(const struct bpvs_up_opts *o)
 static int take_down(struct bpvs_anchor *a)
 {
 	struct bpvs_programs p = { -1, -1, a->xdp_id, a->tc_id };
-	int before[LO_PATHS] = { (int)a->forwarding4, (int)a->forwarding6,
-				 (int)a->accept_local };
+	int before[LO_PATHS] = { (int)a->forwarding4, (int)a->forwarding6, (int)a->accept_local };
 	int fd = bpf_map_get_fd_by_id(a->map_ids[BPVS_MAP_DEVS]);
 	struct bpvs_dev *devs = NULL;
 	size_t size = 0;

@@ -18,6 +18,18 @@ FULL = os.environ.get("BPVS_HERE") == "full"
 # What lasts until a client gives up; the rest of both families in TC's mode is enough of a sample.
 SLOW = r"Timeout"
 SAMPLE = {"tc": "", "xdp": r"^(nat|server here|vip is server|nobody)"}
+# Listed in docs/differences.md: name, protocol, what the kernel did, what is done here.
+DIFFERENT = [
+    # answers under direct routing are not looked at as they come in
+    (r"dr w", "tcp", "1 some some some some", "1 some none some none"),
+    (r"dr w", "udp", r"1 1 1 (\d+) \d+", r"1 1 0 \1 0"),
+    # its send() fails; here an ICMP error tells, as it tells other clients
+    (r"nobody .", "udp", "PermissionError", "ConnectionRefusedError"),
+    # IPv6: the kernel has no address to tell it from (refused-not-local)
+    (r"nobody w", "tcp", "TimeoutError", "ConnectionRefusedError"),
+]
+# The kernel's packet finds no way from there to the server, which here it does.
+SERVED = r"nat w here"
 families = pytest.mark.parametrize("family", [4, 6])
 
 
@@ -68,16 +80,29 @@ def test_egress_is_met_where_it_has_to_be(clear):
     clear.dir.ip("link", "del", "later")
 
 
+def expected(name, proto, golden):
+    for where, which, kernel, ours in DIFFERENT:
+        if which == proto and re.fullmatch(where, name):
+            golden = [re.sub(f"^{kernel}$", ours, g) for g in golden]
+    return golden
+
+
 def test_as_the_kernel_did(place):
     golden = json.loads(GOLDEN.read_text())
     steps = [s for s in here.steps() if FULL or re.match(SAMPLE[place.mode], s[0])]
     wrong = []
     for name, family, proto, *rest in steps:
         key = f"{name} {proto}{family}"
-        if not FULL and re.search(SLOW, golden[key][0]):
+        want = expected(name, proto, golden[key])
+        if re.fullmatch(SERVED, name):
+            assert re.search(SLOW, want[0])
+            want = [golden[f"nat v here {proto}{family}"][0],
+                    want[1].replace("SYN_RECV", "ESTABLISHED"),
+                    golden[f"nat v here {proto}{family}"][2]]
+        elif not FULL and re.search(SLOW, want[0]):
             continue
         result = here.play_one(place, family, proto, *rest)
-        if result != golden[key]:
+        if result != want:
             wrong.append(f"{key}: kernel {golden[key]}, here {result}")
     assert not wrong, "\n".join(wrong)
     assert not bugs(place)
@@ -135,7 +160,7 @@ def test_the_first_packet_waits_for_the_neighbour(clear, family, vip):
 @families
 def test_a_mark_of_this_hosts_own(clear, family):
     nft = "table inet here { chain out { type route hook output priority mangle; " \
-          f"ip{'6' * (family == 6)} daddr {here.ADDRESS[family]['w']} meta mark set 7; }} }}"
+          f"ip{'6' * (family == 6)} daddr {here.ADDRESS[family]['w']} meta mark set 7; }}; }}"
     clear.ipvsadm("-A", "-f", "7", *(["-6"] if family == 6 else []), "-s", "rr")
     clear.ipvsadm("-a", "-f", "7", *(["-6"] if family == 6 else []),
                   "-r", here.at(family, "r1", 0), "-m")
@@ -171,10 +196,10 @@ def test_curl_and_nginx(clear, family, tmp_path):
 def test_nothing_is_left(place):
     """The last: it takes the instance down, and brings it up again."""
     knob = "net.ipv4.conf.lo.accept_local"
-    clsact = ["tc", "filter", "add", "dev", "eth1", "egress", "prio", "1", "protocol", "ip",
-              "matchall", "action", "pass"]
+    theirs = ["tc", "filter", "add", "dev", "eth1", "egress", "pref", "7", "bpf", "bytecode",
+              "1,6 0 0 0"]
     service(place, 4, "v", "d", 8080)
-    place.dir.run(*clsact)
+    place.dir.run(*theirs)
     assert place.dir.run("sysctl", "-n", knob).stdout == "1\n"
     place.dir.run(place.bpvs, "down")
     assert place.dir.run("sysctl", "-n", knob).stdout == "0\n"
@@ -182,5 +207,5 @@ def test_nothing_is_left(place):
         assert "clsact" not in place.dir.run("tc", "qdisc", "show", "dev", dev).stdout
     # somebody else's filter keeps the qdisc, and only that is there
     assert filters(place, "eth1") == []
-    assert "matchall" in place.dir.run("tc", "filter", "show", "dev", "eth1", "egress").stdout
+    assert "bytecode" in place.dir.run("tc", "filter", "show", "dev", "eth1", "egress").stdout
     place.dir.run("tc", "qdisc", "del", "dev", "eth1", "clsact")
