@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Marks a network namespace as having an instance (include/bpvs/anchor.h). */
+#include "flow.h"
 #include "maps.h"
 #include <bpvs/anchor.h>
 #include <linux/pkt_cls.h>
@@ -23,14 +24,20 @@ struct {
 	__type(value, __u32);
 } bpvs_alive SEC(".maps");
 
+int bpvs_let_out(struct __sk_buff *ctx, __u32 id);
+
 SEC("tc")
 int bpvs_anchor(struct __sk_buff *skb)
 {
+	void *data = CTX_POINTER(skb, data), *from = data + ETH_ALEN;
 	__u32 zero = 0;
 
-	(void)skb;
 	/* Never NULL; the look-up is there for the reference to the map. */
-	return bpf_map_lookup_elem(&bpvs_anchor_map, &zero) ? TC_ACT_UNSPEC : TC_ACT_OK;
+	if (!bpf_map_lookup_elem(&bpvs_anchor_map, &zero))
+		return TC_ACT_OK;
+	if (data + ETH_HLEN <= CTX_POINTER(skb, data_end) && *(__u16 *)from == BPVS_OUT_TAG)
+		return bpvs_let_out(skb, *(__u32 *)(from + 2));
+	return TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") __weak = "GPL";

@@ -31,7 +31,11 @@ static int run_bypass(ctx_t *ctx);
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 
 /* To the real server that is this host. */
-static int pkt_local(pkt_t *pkt, const struct bpvs_dest *d);
+static int pkt_local(pkt_t *pkt, const struct bpvs_flow *f, const struct conn_hit *hit,
+		     const struct bpvs_dest *d);
+
+/* To or from a process on this host: LATER_HERE or LATER_HERE_REPLY. */
+static int emit_here(const struct conn_hit *hit, bool reply);
 
 /* emit(), or LATER_EMIT: from where the hook's verifier budget and the stack allow it. */
 static int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,

@@ -122,6 +122,8 @@ static __always_inline int answer_headers(pkt_t *pkt, const struct bpvs_flow *f,
 	return 0;
 }
 
+static int let_in_from(ctx_t *ctx, struct conn_scratch *x, const struct bpvs_addr *from);
+
 /*
  * Back the way it came. What came by bpvs0 has left that way behind, and what is passed on came by
  * another: these are routed.
@@ -134,6 +136,8 @@ static __always_inline int answer_out(ctx_t *ctx)
 
 	if (!x)
 		return -1;
+	if (x->flow.flags & FLOW_OUT || (x->why == BPVS_ICMP_OUT && x->hit.word & BPVS_WORD_HERE))
+		return let_in_from(ctx, x, &x->answer.from);
 	if (likely(ctx->ifindex != READ_ONCE(bpvs_cfg.mark_ifindex) && x->why != BPVS_ICMP_OUT))
 		return (int)bpf_redirect(ctx->ifindex, 0);
 	q.to = &x->flow.saddr;

@@ -25,9 +25,16 @@ static __always_inline int icmp_related(pkt_t *pkt, struct bpvs_flow *f)
 	return type && icmp_is_error(f->af, *type) ? BPVS_UP_ICMP : BPVS_ICMP_OTHER;
 }
 
-static __always_inline int pkt_local(pkt_t *pkt, const struct bpvs_dest *d)
+static __always_inline int pkt_local(pkt_t *pkt, const struct bpvs_flow *f,
+				     const struct conn_hit *hit, const struct bpvs_dest *d)
 {
-	(void)pkt, (void)d;
+	(void)pkt, (void)f, (void)hit, (void)d;
+	return BPVS_UP_LOCAL;
+}
+
+static __always_inline int emit_here(const struct conn_hit *hit, bool reply)
+{
+	(void)hit, (void)reply;
 	return BPVS_UP_LOCAL;
 }
 

@@ -9,11 +9,19 @@
 #include "bypass_tc.h"
 #include "icmp_tc.h"
 #include "mark_tc.h"
+#include "local_tc.h"
 
 SEC("tc")
 int bpvs_tc(struct __sk_buff *ctx)
 {
 	return run(ctx);
+}
+
+/* Egress: what this host itself sends. */
+SEC("tc")
+int bpvs_out(struct __sk_buff *ctx)
+{
+	return run_out(ctx);
 }
 
 /* bpvs0: what netfilter has marked. */

@@ -16,6 +16,9 @@ static __always_inline int bypass_emit(ctx_t *ctx, struct conn_scratch *x, __u8 
 	if (!pkt_reopen(&pkt, ctx, &x->flow, af))
 		return BPVS_WRITE;
 	ttl_down(&pkt);
+	/* It has its route. */
+	if (x->flow.flags & FLOW_OUT)
+		return TC_ACT_OK << 16 | BPVS_BYPASSED;
 	act = pkt_send(&pkt, &x->flow, &x->hop, af == BPVS_V6);
 	return act < 0 ? BPVS_WRITE : act << 16 | BPVS_BYPASSED;
 }

@@ -53,6 +53,7 @@ struct conn_new {
 	__u32 home;
 	__u32 control; /* slot of what controls it plus 1, 0 = none */
 	__u32 call;    /* template: hash of its Call-ID, or 0 */
+	__u32 here;    /* BPVS_WORD_HERE or 0 */
 };
 
 /* An ICMP error to be sent. */
@@ -127,12 +128,15 @@ static __always_inline struct conn_scratch *conn_scratch(void)
 enum later {
 	/* x->flow needs a connection: bpvs_schedule(), then walk again */
 	LATER_START = BPVS_COUNTERS,
-	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
-	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
-	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
+	LATER_ICMP,	  /* x->flow is an ICMP error: icmp_error() */
+	LATER_BYPASS,	  /* x->flow has no server and x->hit no destination: run_bypass() */
+	LATER_CALL,	  /* x->flow's Call-ID is wanted: call_read(), then again */
 	/* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
 	LATER_STRAY,
-	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
+	LATER_OUT,	  /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
+	LATER_HERE,	  /* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
+	LATER_HERE_REPLY, /* the answer of one, or to a client on this host */
+	LATER_ANSWER,	  /* x->answer is to be sent about x->flow; x->why is its verdict */
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
 	LATER_EMIT,
 	LATER_EMIT_REPLY,

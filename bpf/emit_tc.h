@@ -56,9 +56,11 @@ static __always_inline int pkt_emit(pkt_t *pkt, struct bpvs_flow *f, const struc
 {
 	struct conn_scratch *x = conn_scratch();
 
-	(void)pkt, (void)f, (void)d;
+	(void)pkt, (void)d;
 	if (!x)
 		return BPVS_BUG_MAP;
+	if (unlikely(f->flags & FLOW_OUT) && addr_is_loopback(&f->saddr, f->af == BPVS_V6))
+		return BPVS_NO_ROUTE;
 	x->hit = *hit;
 	x->hop = *hop;
 	if (unlikely(hit->flags & BPVS_CONN_APP))

@@ -80,6 +80,7 @@ __noinline int bpvs_expect(struct conn_scratch *x)
 	n->timeout = listen_timeout();
 	n->control = x->hit.idx + 1;
 	n->call = 0;
+	n->here = (__u32)x->hit.word & BPVS_WORD_HERE;
 	if (conn_max_reached() || !bpvs_control_hold(x->hit.idx, x->hit.word, n->key.now))
 		return 0;
 	/* Before it can be found: who does not look for it shall not miss it. */
@@ -146,6 +147,7 @@ __noinline int bpvs_expected(struct conn_scratch *x)
 	n->state = (__u8)word_state(x->data.word);
 	n->timeout = listen_timeout();
 	n->call = 0;
+	n->here = (__u32)x->data.word & BPVS_WORD_HERE;
 	r = conn_enter(n, &x->hit);
 	if (r != CONN_INSERTED) {
 		bpvs_control_release(n->control);

@@ -10,6 +10,7 @@
 #define FLOW_DF		0x04 /* must not be fragmented by a router */
 #define FLOW_VLAN	0x08 /* one 802.1Q tag in front of the network header */
 #define FLOW_GSO	0x10 /* to be cut into segments later: no MTU applies */
+#define FLOW_OUT	0x20 /* made on this host, and met as it leaves (local_tc.h) */
 
 /* Bits of TCP's flag byte. */
 #define TH_FIN	0x01
@@ -17,6 +18,9 @@
 #define TH_RST	0x04
 #define TH_ACK	0x10
 #define TH_MASK 0x1f /* with PSH, which says nothing */
+
+/* A sender's MAC that no frame on lo has: a destination's id follows (local_tc.h). */
+#define BPVS_OUT_TAG 0x7062
 
 /* Stands for no flags at all, nor a chunk: what a packet without a transport header has. */
 #define FLOW_NOTHING 0xa0
@@ -75,4 +79,11 @@ static __always_inline void addr_map4(struct bpvs_addr *a, __be32 v4)
 	a->d[0] = 0;
 	a->w[2] = bpf_htonl(0xffff);
 	a->w[3] = v4;
+}
+
+static __always_inline bool addr_is_loopback(const struct bpvs_addr *a, bool v6)
+{
+	if (!v6)
+		return (a->w[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+	return !a->d[0] && !a->w[2] && a->w[3] == bpf_htonl(1);
 }

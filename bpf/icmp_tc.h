@@ -298,6 +298,51 @@ static __noinline enum bpvs_verdict icmp_nat(ctx_t *ctx, const struct bpvs_flow 
 	return BPVS_GO_ON;
 }
 
+/* The connection of what leaves, by x->n.key: under NAT, or not. */
+static __always_inline bool out_find(struct conn_scratch *x, bool nat)
+{
+	__u32 fwd;
+
+	if (!bpvs_conn_find(&x->n.key, &x->hit))
+		return false;
+	fwd = x->hit.flags & BPVS_CONN_FWD;
+	return fwd != BPVS_FWD_BYPASS && bpvs_fwd_nat(fwd) == nat;
+}
+
+/* By NAT to a server on this host, or from one, or to a client on it: no hop. */
+__noinline int HOOK(icmp_here)(ctx_t *ctx, __u32 out)
+{
+	struct conn_scratch *x = conn_scratch();
+	struct icmp_scratch *i;
+	struct bpvs_flow *f;
+	struct bpvs_dest *d;
+	enum bpvs_verdict v;
+	__u32 zero = 0;
+	pkt_t pkt;
+
+	i = bpf_map_lookup_elem(&bpvs_inner, &zero);
+	d = x ? dest_get(x->hit.dest) : NULL;
+	if (!x || !i || !d)
+		return BPVS_BUG_MAP;
+	f = &x->flow;
+	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
+		account(d, x->hit.dest, f->len, out);
+	if (!(f->af == BPVS_V4 ? pkt_reopen(&pkt, ctx, f, BPVS_V4)
+			       : pkt_reopen(&pkt, ctx, f, BPVS_V6)))
+		return BPVS_WRITE;
+	if (!bpvs_fwd_nat(x->hit.flags & BPVS_CONN_FWD))
+		return BPVS_LOCAL_REPLY;
+	ttl_up(&pkt);
+	v = icmp_nat(ctx, f, &i->in, &x->hit, out);
+	if (v != BPVS_GO_ON)
+		return v;
+	if (!!out == !!(f->flags & FLOW_OUT))
+		return out ? BPVS_LOCAL_REPLY : BPVS_LOCAL_NAT;
+	/* A client's error to a server beside it, or one that came in for a client. */
+	x->act = let_in_from(ctx, x, out ? &x->hit.to : &f->saddr);
+	return x->act < 0 ? BPVS_WRITE : BPVS_LOCAL_IN;
+}
+
 static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_scratch *x,
 							const struct bpvs_flow *in)
 {
@@ -318,6 +363,8 @@ static __always_inline enum bpvs_verdict icmp_to_server(pkt_t *pkt, struct conn_
 		return BPVS_ICMP_OTHER;
 	if (fwd == BPVS_FWD_LOCAL)
 		return BPVS_LOCAL;
+	if (fwd == BPVS_FWD_LOCAL_NAT)
+		return HOOK(icmp_here)(pkt->ctx, false);
 	if (f->ttl <= 1)
 		return BPVS_ICMP_OTHER;
 	q.to = &d->addr;
@@ -356,9 +403,13 @@ static __always_inline enum bpvs_verdict icmp_to_client(pkt_t *pkt, struct conn_
 
 	if (!d)
 		return BPVS_BUG_MAP;
+	if (f->flags & FLOW_OUT)
+		return HOOK(icmp_here)(pkt->ctx, true);
 	if (f->ttl <= 1)
 		return BPVS_ICMP_OTHER;
 	v = hop_client(pkt, hit, &q, now, &hop);
+	if (v == BPVS_NO_ROUTE && hit->word & BPVS_WORD_HERE)
+		return HOOK(icmp_here)(pkt->ctx, true);
 	if (v != BPVS_GO_ON)
 		return v;
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
@@ -408,8 +459,12 @@ static __noinline int icmp_error(ctx_t *ctx, struct conn_scratch *x, __u32 now)
 	/* And when it is a request, changed by NAT, its destination is the real server. */
 	key_request(&x->n.key, in, now);
 	x->n.key.reply = 1;
-	if (bpvs_conn_find(&x->n.key, &x->hit) && (x->hit.flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ)
+	if (bpvs_conn_find(&x->n.key, &x->hit) && bpvs_fwd_nat(x->hit.flags & BPVS_CONN_FWD))
 		return icmp_to_client(pkt, x, in);
+	/* A server that is this host refuses; its address is the virtual one. */
+	x->n.key.reply = 0;
+	if (x->flow.flags & FLOW_OUT && out_find(x, false))
+		return HOOK(icmp_here)(ctx, true);
 	return READ_ONCE(bpvs_cfg.schedule_icmp) && !backup_only() ? LATER_START : BPVS_ICMP_OTHER;
 }
 
@@ -484,16 +539,21 @@ static __always_inline int stray_hop(ctx_t *ctx, const struct bpvs_flow *f)
 	return LATER_ANSWER;
 }
 
+/* What LATER_OUT, LATER_HERE and LATER_HERE_REPLY stand for (local_tc.h); or LATER_STRAY. */
+static int run_here(ctx_t *ctx, int later);
+
 static __always_inline int run_special(ctx_t *ctx, struct conn_scratch *x, int later)
 {
 	int v;
 
+	if (later >= LATER_OUT && later <= LATER_HERE_REPLY)
+		later = run_here(ctx, later);
 	if (later == LATER_STRAY) {
 		later = answer_stray(x);
 		if (later == LATER_ANSWER)
 			later = stray_hop(ctx, &x->flow);
 	}
-	if (later < BPVS_COUNTERS)
+	if ((later & 0xffff) < BPVS_COUNTERS)
 		return later;
 	if (later == LATER_ICMP) {
 		v = icmp_error(ctx, x, clock_now());

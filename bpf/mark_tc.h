@@ -19,17 +19,17 @@
  * routed to bpvs0 with the mark, the stack would find their socket first, and then drop what is to
  * be forwarded and has one.
  */
-static __always_inline int pkt_local(pkt_t *pkt, const struct bpvs_dest *d)
+static __always_inline int mark_local(pkt_t *pkt, const struct bpvs_dest *d, enum bpvs_verdict v)
 {
 	static const __u8 mac[8] = BPVS_MARK_MAC;
 	__u32 dev = READ_ONCE(bpvs_cfg.mark_ifindex);
 	struct bpvs_svc *svc;
 
 	if (likely(!dev) || pkt->ctx->ifindex == dev)
-		return BPVS_LOCAL;
+		return v;
 	svc = svc_get(d->svc);
 	if (!svc || !svc->key.fwmark)
-		return BPVS_LOCAL;
+		return v;
 	if (pkt->data + ETH_HLEN > pkt->end)
 		return BPVS_WRITE;
 	/* What a device takes in for the host is addressed to it. */
@@ -44,23 +44,11 @@ static __always_inline void mark_hop_back(ctx_t *ctx)
 	pkt_t pkt;
 
 	pkt_open(&pkt, ctx);
-	if (ctx->protocol == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = pkt.data + ETH_HLEN;
-		__be16 *word, old;
-
-		if ((void *)(ip + 1) > pkt.end)
-			return;
-		word = (__be16 *)&ip->ttl;
-		old = *word;
-		ip->ttl++;
-		ip->check = csum_update(ip->check, csum_diff16(old, *word));
-	} else {
-		struct ipv6hdr *ip = pkt.data + ETH_HLEN;
-
-		if ((void *)(ip + 1) > pkt.end)
-			return;
-		ip->hop_limit++;
-	}
+	pkt.af = ctx->protocol == bpf_htons(ETH_P_IP) ? BPVS_V4 : BPVS_V6;
+	pkt.net = pkt.data + ETH_HLEN;
+	if (pkt.net + (pkt.af == BPVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) <=
+	    pkt.end)
+		ttl_up(&pkt);
 }
 
 static __always_inline void mark_learn(int v)
@@ -69,7 +57,7 @@ static __always_inline void mark_learn(int v)
 	__u32 bit, word;
 
 	if (!x || (v != BPVS_NAT_IN && v != BPVS_DR && v != BPVS_TUN && v != BPVS_LOCAL &&
-		   v != BPVS_BYPASSED))
+		   v != BPVS_LOCAL_NAT && v != BPVS_BYPASSED))
 		return;
 	bit = bpvs_filter_bit(&x->flow.daddr);
 	word = bit / 64 & (BPVS_FILTER_BITS / 64 - 1);

@@ -122,7 +122,7 @@ static __always_inline int conn_start(const struct bpvs_flow *f, const struct co
 	x->call.look = CALL_UNREAD;
 	x->old_word = old ? old->word : 0;
 	x->old_idx = old ? old->idx : 0;
-	x->old_counts = old && (old->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ? old->dest : 0;
+	x->old_counts = old && !bpvs_fwd_nat(old->flags & BPVS_CONN_FWD) ? old->dest : 0;
 	return LATER_START;
 }
 
@@ -149,11 +149,11 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 	key_request(&k, f, now);
 	if (unlikely(!(pass == PASS_STARTED ? conn_started(&hit) : conn_look(&k, &hit))))
 		return conn_start(f, &k, NULL);
-	/* The bit of BYPASS is none of the other methods'. */
+	/* The bit of BYPASS is LOCAL_NAT's, too. */
 	if (unlikely(hit.flags & (BPVS_FWD_BYPASS | BPVS_CONN_APP))) {
-		if (!(hit.flags & BPVS_CONN_APP))
+		if ((hit.flags & BPVS_CONN_FWD) == BPVS_FWD_BYPASS)
 			return conn_bypass(f, &hit);
-		if (!PKT_COMPLETE)
+		if (!PKT_COMPLETE && hit.flags & BPVS_CONN_APP)
 			return BPVS_UP_APP;
 	}
 	d = dest_get(hit.dest);
@@ -190,6 +190,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	struct conn_hit hit;
 	struct bpvs_dest *d;
 
+	if (PKT_COMPLETE && unlikely(f->flags & FLOW_OUT))
+		return LATER_OUT;
 	key_reply(&k, f, now);
 	if (!(PKT_COMPLETE && pass == PASS_CALLED ? conn_started(&hit) : conn_look(&k, &hit)) &&
 	    !reply_stateless(f, now, &hit))
@@ -216,14 +218,20 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 #define LOOK_ANY 0x400 /* has to be parsed to tell: ICMP, other headers first, cut short */
 /* Not of the filter: netfilter has marked it, and routing brought it to bpvs_mark for that. */
 #define LOOK_MARK 0x800
+/* Nor this: it leaves, and was made here. */
+#define LOOK_OUT 0x1000
 
-static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr)
+/* `out`: it was made here, and may have a virtual address itself, but for NAT. */
+static __always_inline __u32 look_at(const struct bpvs_addr *saddr, const struct bpvs_addr *daddr,
+				     bool out)
 {
 	return (filter_hit(bpvs_filter.vip, daddr) ? LOOK_VIP : 0) |
-	       (filter_hit(bpvs_filter.rip, saddr) ? LOOK_RIP : 0);
+	       (filter_hit(bpvs_filter.rip, saddr) || (out && filter_hit(bpvs_filter.vip, saddr))
+			? LOOK_RIP
+			: 0);
 }
 
-static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3)
+static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3, bool out)
 {
 	const struct iphdr *ip = pkt->data + l3;
 	struct bpvs_addr saddr, daddr;
@@ -232,10 +240,10 @@ static __always_inline __u32 look4(const pkt_t *pkt, __u32 l3)
 		return LOOK_ANY;
 	addr_map4(&saddr, ip->saddr);
 	addr_map4(&daddr, ip->daddr);
-	return look_at(&saddr, &daddr) | (ip->protocol == IPPROTO_ICMP ? LOOK_ANY : 0);
+	return look_at(&saddr, &daddr, out) | (ip->protocol == IPPROTO_ICMP ? LOOK_ANY : 0);
 }
 
-static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3)
+static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3, bool out)
 {
 	const struct ipv6hdr *ip = pkt->data + l3;
 	struct bpvs_addr saddr, daddr;
@@ -244,7 +252,7 @@ static __always_inline __u32 look6(const pkt_t *pkt, __u32 l3)
 		return LOOK_ANY;
 	__builtin_memcpy(&saddr, &ip->saddr, sizeof(saddr));
 	__builtin_memcpy(&daddr, &ip->daddr, sizeof(daddr));
-	return look_at(&saddr, &daddr) |
+	return look_at(&saddr, &daddr, out) |
 	       (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? 0 : LOOK_ANY);
 }
 
@@ -310,6 +318,8 @@ static __always_inline int walk(ctx_t *ctx, __u8 af, __u32 pass)
 	__builtin_memset(f, 0, sizeof(*f));
 	if (PKT_COMPLETE && unlikely(pass & LOOK_MARK))
 		f->mark = pkt_mark(ctx);
+	if (PKT_COMPLETE && unlikely(pass & LOOK_OUT))
+		f->flags = FLOW_OUT;
 	pkt_open(&pkt, ctx);
 	v = parse_link(&pkt, f, &proto);
 	if (v == BPVS_GO_ON)
@@ -346,10 +356,14 @@ static __always_inline int finish(int r)
 	return kinds[v] == BPVS_KIND_DROP ? PKT_DROP : PKT_PASS;
 }
 
-static __always_inline int walk_again(ctx_t *ctx, bool v6, enum pass pass)
+static __always_inline int walk_again(ctx_t *ctx, const struct conn_scratch *x, bool v6,
+				      enum pass pass)
 {
 	/* It has been looked at, and found worth it. */
 	__u32 p = pass | LOOK_VIP | LOOK_RIP;
+
+	if (PKT_COMPLETE && x->flow.flags & FLOW_OUT)
+		p |= LOOK_OUT;
 
 	return v6 ? HOOK(walk6)(ctx, p) : HOOK(walk4)(ctx, p);
 }
@@ -370,22 +384,22 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 			x->old_word = 0;
 		conn_end_old(x);
 		if (v == BPVS_GO_ON)
-			v = walk_again(ctx, v6, PASS_STARTED);
+			v = walk_again(ctx, x, v6, PASS_STARTED);
 		else if (v == BPVS_NO_SERVICE)
 			/* Its address is a VIP, but perhaps it is a NAT real server's reply. */
-			v = walk_again(ctx, v6, PASS_REPLY);
+			v = walk_again(ctx, x, v6, PASS_REPLY);
 		else if (v == BPVS_NO_DEST)
 			v = answer_no_dest(x, x->old_counts);
 	}
 	if ((v & 0xffff) == LATER_STRAY && call_out(ctx, x) == BPVS_GO_ON)
-		v = walk_again(ctx, v6, PASS_CALLED);
+		v = walk_again(ctx, x, v6, PASS_CALLED);
 	if ((v & 0xffff) == LATER_BYPASS)
 		v = run_bypass(ctx);
 	return is_later(v) ? run_special(ctx, x, v & 0xffff) : v;
 }
 
-/* `marked`: LOOK_MARK or 0. Returns what walk() does, but for enum later. */
-static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
+/* `how`: LOOK_MARK, LOOK_OUT, both or 0. Returns what walk() does, but for enum later. */
+static __always_inline int run_walks(ctx_t *ctx, __u32 how)
 {
 	struct bpvs_flow f = {};
 	__be16 proto = 0;
@@ -405,9 +419,12 @@ static __always_inline int run_walks(ctx_t *ctx, __u32 marked)
 	    (!v6 && proto != bpf_htons(ETH_P_IP)))
 		return v == BPVS_GO_ON ? BPVS_NOT_IP : v;
 	/* A mark has no address, so the filter has no say. */
-	look = marked ? LOOK_VIP | LOOK_RIP | marked : v6 ? look6(&pkt, f.l3) : look4(&pkt, f.l3);
+	look = how & LOOK_MARK ? LOOK_VIP | LOOK_RIP
+	       : v6	       ? look6(&pkt, f.l3, how & LOOK_OUT)
+			       : look4(&pkt, f.l3, how & LOOK_OUT);
 	if (likely(!look))
 		return BPVS_NOT_OURS;
+	look |= how;
 	v = v6 ? HOOK(walk6)(ctx, PASS_FIRST | look) : HOOK(walk4)(ctx, PASS_FIRST | look);
 	if (unlikely(is_later(v)))
 		v = run_later(ctx, v6, v & 0xffff);

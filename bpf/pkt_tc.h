@@ -289,21 +289,38 @@ static __noinline int pkt_send_neigh(const struct bpvs_hop *hop)
 	return (int)bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
 }
 
-static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
-				    const struct bpvs_hop *hop, bool v6)
+static __always_inline int pkt_to_hop(pkt_t *pkt, const struct bpvs_hop *hop)
 {
-	void *eth;
+	void *eth = pkt->data;
 
-	(void)f;
-	eth = pkt->data;
 	if (eth + ETH_HLEN > pkt->end)
 		return -1;
-	*(__be16 *)(eth + offsetof(struct ethhdr, h_proto)) =
-		v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	if (!hop->resolve) {
 		mac_write(eth, hop->dst);
 		mac_write(eth + ETH_ALEN, hop->src);
 		return (int)bpf_redirect(hop->ifindex, 0);
 	}
 	return pkt_send_neigh(hop);
+}
+
+/* What was made on this host goes round by lo (local_tc.h), its server in its link header. */
+static __always_inline int pkt_send_out(pkt_t *pkt)
+{
+	struct conn_scratch *x = conn_scratch();
+
+	if (!x || pkt->data + ETH_HLEN > pkt->end)
+		return -1;
+	mac_write(pkt->data, 0);
+	mac_write(pkt->data + ETH_ALEN, BPVS_OUT_TAG | (__u64)x->hit.dest << 16);
+	return (int)bpf_redirect(1, BPF_F_INGRESS);
+}
+
+static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
+				    const struct bpvs_hop *hop, bool v6)
+{
+	if (pkt->data + ETH_HLEN > pkt->end)
+		return -1;
+	*(__be16 *)(pkt->data + offsetof(struct ethhdr, h_proto)) =
+		v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	return unlikely(f->flags & FLOW_OUT) ? pkt_send_out(pkt) : pkt_to_hop(pkt, hop);
 }

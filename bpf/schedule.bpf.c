@@ -168,13 +168,16 @@ static __always_inline __u8 conn_app(const struct conn_key *k, __u32 fwd)
 	return ftp ? BPVS_CONN_APP : 0;
 }
 
-static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_dest *d, __u32 id,
-					  __be16 port)
+static __always_inline void conn_new_fill(struct conn_scratch *x, const struct bpvs_dest *d,
+					  __u32 id, __be16 port)
 {
+	struct conn_new *n = &x->n;
+
 	n->daddr = d->addr;
 	n->dport = port;
 	n->flags = d->fwd | (n->key.v6 ? BPVS_CONN_V6 : 0) | conn_app(&n->key, d->fwd);
 	n->state = 0;
+	n->here = x->flow.flags & FLOW_OUT ? BPVS_WORD_HERE : 0;
 	n->dest = id;
 	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
 }
@@ -183,7 +186,7 @@ static __always_inline void conn_new_fill(struct conn_new *n, const struct bpvs_
 static __always_inline void hit_stateless(struct conn_hit *hit, const struct conn_new *n)
 {
 	hit->idx = ~0U;
-	hit->word = 0;
+	hit->word = n->here;
 	hit->dest = n->dest;
 	hit->to = n->daddr;
 	hit->to_port = n->dport;
@@ -287,7 +290,7 @@ static __always_inline int template_make(struct conn_scratch *x, struct bpvs_svc
 
 	if (!id || !d)
 		return 0;
-	conn_new_fill(&x->n, d, (__u32)id, own ? d->port : 0);
+	conn_new_fill(x, d, (__u32)id, own ? d->port : 0);
 	x->n.flags |= BPVS_CONN_TEMPLATE;
 	x->n.timeout = READ_ONCE(svc->timeout) * bpvs_ro.clock_hz;
 	x->n.control = 0;
@@ -367,6 +370,7 @@ static __always_inline bool bypass(struct conn_scratch *x, const struct bpvs_svc
 	n->dport = 0;
 	n->flags = BPVS_FWD_BYPASS | (n->key.v6 ? BPVS_CONN_V6 : 0);
 	n->state = 0;
+	n->here = 0;
 	n->dest = 0;
 	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
 	/* One-packet services remember nothing. */
@@ -512,7 +516,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		bpvs_overload(d);
 		return BPVS_CONN_MAX;
 	}
-	conn_new_fill(n, d, id, dest_port(svc, f, d));
+	conn_new_fill(x, d, id, dest_port(svc, f, d));
 	if (f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
 		return one_packet(x, d);
 	if (start && conn_make(x, d))
@@ -523,7 +527,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		d = dest_get(id);
 		if (!id || !d)
 			return BPVS_TABLE_FULL;
-		conn_new_fill(n, d, id, dest_port(svc, f, d));
+		conn_new_fill(x, d, id, dest_port(svc, f, d));
 	}
 	hit_stateless(&x->hit, n);
 	return BPVS_GO_ON;
@@ -554,7 +558,7 @@ static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *s
 	/* The client may speak with another server by these ports: now it is with this one. */
 	if (bpvs_conn_find(&n->key, &x->hit))
 		bpvs_conn_kill(x->hit.idx, x->hit.word);
-	conn_new_fill(n, d, x->caller, d->port);
+	conn_new_fill(x, d, x->caller, d->port);
 	if (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET) {
 		/* Nothing comes after this packet that its state could be seen by. */
 		if (n->control)

@@ -53,7 +53,7 @@ static __always_inline struct bpvs_dest *reply_dest(const struct bpvs_flow *f, _
 	 * A key that outlived its destination (see lib/rip.c) must not lead to the slot's next
 	 * owner.
 	 */
-	if (!d || !addr_eq(&d->addr, &f->saddr) || READ_ONCE(d->fwd) != BPVS_FWD_MASQ)
+	if (!d || !addr_eq(&d->addr, &f->saddr) || !bpvs_fwd_nat(READ_ONCE(d->fwd)))
 		return NULL;
 	*ret = *id;
 	return d;
@@ -84,7 +84,7 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 	hit->dest = id;
 	hit->to = svc->key.addr;
 	hit->to_port = svc->key.port;
-	hit->flags = BPVS_FWD_MASQ;
+	hit->flags = READ_ONCE(d->fwd);
 	hit->nh = 0;
 	return true;
 }

@@ -401,11 +401,11 @@ static __always_inline void slot_fill(struct bpvs_conn *c, __u32 idx, const stru
 
 static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64 status)
 {
-	__u64 word = (gen & BPVS_WORD_GEN_MASK) | (__u64)n->state << BPVS_WORD_STATE_SHIFT | status;
+	__u64 word = (gen & BPVS_WORD_GEN_MASK) | (__u64)n->state << BPVS_WORD_STATE_SHIFT |
+		     n->here | status;
 
 	/* Also where a first reply assures the template, so that it makes a move. */
-	if ((n->flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ ||
-	    (n->control && n->key.proto == IPPROTO_UDP))
+	if (!bpvs_fwd_nat(n->flags & BPVS_CONN_FWD) || (n->control && n->key.proto == IPPROTO_UDP))
 		word |= BPVS_WORD_NOOUTPUT;
 	return word | (__u64)(n->key.now + n->timeout) << BPVS_WORD_EXPIRY_SHIFT;
 }
@@ -551,7 +551,7 @@ static __always_inline enum conn_insert conn_insert_far(struct bpvs_conn *h,
 		conn_release(c, word);
 		return err == -EEXIST ? CONN_RIVAL : CONN_FULL;
 	}
-	if ((n->flags & (BPVS_CONN_FWD | BPVS_CONN_TEMPLATE)) == BPVS_FWD_MASQ) {
+	if (bpvs_fwd_nat(n->flags & (BPVS_CONN_FWD | BPVS_CONN_TEMPLATE))) {
 		spill_key(s, &n->key.client, &n->daddr, n->key.cport, n->dport, n->key.proto, true);
 		bpf_map_update_elem(&bpvs_spill, s, &idx, BPF_ANY);
 	}

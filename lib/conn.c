@@ -116,7 +116,8 @@ static void conn_info(const struct bpvs_instance *in, const struct conn_copy *fr
 		.af = c->flags & BPVS_CONN_V6 ? BPVS_V6 : BPVS_V4,
 		.proto = template ? (__u8)~c->proto : c->proto,
 		.state = (c->word & BPVS_WORD_STATE_MASK) >> BPVS_WORD_STATE_SHIFT,
-		.fwd = c->flags & BPVS_CONN_FWD,
+		.fwd = bpvs_fwd_nat(c->flags & BPVS_CONN_FWD) ? BPVS_FWD_MASQ
+							      : c->flags & BPVS_CONN_FWD,
 		.active = c->word & BPVS_WORD_ACTIVE,
 		.template = template,
 		.dest = c->dest,

@@ -107,6 +107,7 @@ static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int
 	struct bpvs_addr source = { 0 };
 	/* Connections made through a tunnel go on through it. */
 	bool tunnelled = d->tun_src.d[0] || d->tun_src.d[1];
+	__u8 fwd;
 
 	if ((info->fwd != BPVS_FWD_DROUTE || tunnelled) && type != RTN_LOCAL)
 		bpvs_route_source(&info->addr, info->af, &source);
@@ -116,7 +117,10 @@ static void dest_set(struct bpvs_dest *d, const struct bpvs_dest_info *info, int
 	d->tun_flags = info->tun_flags;
 	__atomic_store_n(&d->tunnel, bpvs_dest_tunnel(info), __ATOMIC_RELEASE);
 	d->fwd_set = info->fwd;
-	__atomic_store_n(&d->fwd, type == RTN_LOCAL ? BPVS_FWD_LOCAL : info->fwd, __ATOMIC_RELEASE);
+	fwd = info->fwd;
+	if (type == RTN_LOCAL)
+		fwd = fwd == BPVS_FWD_MASQ ? BPVS_FWD_LOCAL_NAT : BPVS_FWD_LOCAL;
+	__atomic_store_n(&d->fwd, fwd, __ATOMIC_RELEASE);
 	d->u_threshold = info->u_threshold;
 	d->l_threshold = info->l_threshold;
 	/* A weight of 0 is for the time being: mh keeps the share that it had. */
@@ -217,6 +221,7 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	/* It has no endpoint's key from before: that went when it was removed. */
 	if (d->fwd_set == BPVS_FWD_MASQ)
 		bpvs_rip_update(in, id);
+	bpvs_out_dest(in, type);
 	err = bpvs_list_append(in, &in->svcs[svc],
 			       (struct bpvs_list_entry){ .dest = id, .weight = info->weight });
 	if (err)
@@ -278,6 +283,7 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	bpvs_tables_touch(in);
 	dest_set(&in->dests[id], info, type);
 	nat_mark(in, &in->dests[id]);
+	bpvs_out_dest(in, type);
 	bpvs_rip_update(in, id);
 	bpvs_list_set_weight(in, &in->svcs[svc], pos, info->weight);
 	bpvs_sched_changed(in, &in->svcs[svc]);

@@ -39,36 +39,72 @@ int bpvs_tc_put(int ifindex, int fd, bool *ret_made_qdisc)
 	return bpf_tc_attach(&hook, &o);
 }
 
-int bpvs_tc_find(int ifindex, __u32 *ret_prog_id)
+int bpvs_tc_program(int ifindex, enum bpf_tc_attach_point at, __u32 id)
 {
-	struct bpf_tc_hook hook;
+	struct bpf_tc_hook hook = { .sz = sizeof(hook), .ifindex = ifindex, .attach_point = at };
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, o, .handle = BPVS_TC_HANDLE, .priority = BPVS_TC_PRIORITY);
-	int err = bpf_tc_query(tc_hook(&hook, ifindex), &o);
+	int fd, err;
 
-	/* No qdisc is EINVAL, no filter ENOENT. */
-	if (err)
-		return -ENOENT;
-	*ret_prog_id = o.prog_id;
-	return 0;
+	if (!bpf_tc_query(&hook, &o) && o.prog_id == id)
+		return 0;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return -errno;
+	err = bpf_tc_hook_create(&hook);
+	if (!err || err == -EEXIST) {
+		o.prog_fd = fd;
+		o.prog_id = 0;
+		o.flags = BPF_TC_F_REPLACE;
+		err = bpf_tc_attach(&hook, &o);
+	}
+	close(fd);
+	return err;
 }
 
-static bool tc_foreign(int ifindex)
-{
-	__u32 id;
-	int ours = !bpvs_tc_find(ifindex, &id);
-
-	return bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) > ours ||
-	       bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)) > 0;
-}
-
-int bpvs_tc_drop(int ifindex, bool qdisc)
+/* Is one of ours on that side? What it is: -ENOENT or its program's id. */
+static int tc_query(int ifindex, enum bpf_tc_attach_point at, __u32 *ret_prog_id)
 {
 	struct bpf_tc_hook hook;
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, o, .handle = BPVS_TC_HANDLE, .priority = BPVS_TC_PRIORITY);
 
 	tc_hook(&hook, ifindex);
-	if (!qdisc || tc_foreign(ifindex))
+	hook.attach_point = at;
+	/* No qdisc is EINVAL, no filter ENOENT. */
+	if (bpf_tc_query(&hook, &o))
+		return -ENOENT;
+	*ret_prog_id = o.prog_id;
+	return 0;
+}
+
+int bpvs_tc_find(int ifindex, __u32 *ret_prog_id)
+{
+	return tc_query(ifindex, BPF_TC_INGRESS, ret_prog_id);
+}
+
+static bool tc_foreign(int ifindex)
+{
+	__u32 id;
+	int in = !tc_query(ifindex, BPF_TC_INGRESS, &id);
+	int out = !tc_query(ifindex, BPF_TC_EGRESS, &id);
+
+	return bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) > in ||
+	       bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)) > out;
+}
+
+int bpvs_tc_drop(int ifindex, bool qdisc)
+{
+	struct bpf_tc_hook hook;
+	__u32 id;
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, o, .handle = BPVS_TC_HANDLE, .priority = BPVS_TC_PRIORITY);
+
+	tc_hook(&hook, ifindex);
+	if (!qdisc || tc_foreign(ifindex)) {
+		hook.attach_point = BPF_TC_EGRESS;
+		if (!tc_query(ifindex, BPF_TC_EGRESS, &id))
+			bpf_tc_detach(&hook, &o);
+		hook.attach_point = BPF_TC_INGRESS;
 		return bpf_tc_detach(&hook, &o);
+	}
 	/* Both sides at once takes the qdisc itself away, and the filter in the same step. */
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	return bpf_tc_hook_destroy(&hook);

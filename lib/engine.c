@@ -287,7 +287,7 @@ static struct bpvs_programs programs_of(struct bpvs_bpf *s)
 }
 
 static int anchor_write(struct bpvs_bpf *s, const struct bpvs_up_opts *o,
-			const struct bpvs_programs *p, const int *forwarding)
+			const struct bpvs_programs *p, const int *before)
 {
 	struct bpvs_anchor a = {
 		.abi = BPVS_ABI,
@@ -295,11 +295,13 @@ static int anchor_write(struct bpvs_bpf *s, const struct bpvs_up_opts *o,
 		.tc_id = p->tc_id,
 		.mark_id = prog_id(bpf_program__fd(s->progs.bpvs_mark)),
 		.mark_out_id = prog_id(bpf_program__fd(s->progs.bpvs_mark_out)),
+		.out_id = prog_id(bpf_program__fd(s->progs.bpvs_out)),
 		.mode = o->mode,
 		.all_devs = !o->devs,
 		.conns = o->conns ? o->conns : DEFAULT_CONNS,
-		.forwarding4 = (__u32)forwarding[0],
-		.forwarding6 = (__u32)forwarding[1],
+		.forwarding4 = (__u32)before[0],
+		.forwarding6 = (__u32)before[1],
+		.accept_local = (__u32)before[2],
 	};
 	__u32 zero = 0;
 
@@ -310,41 +312,45 @@ static int anchor_write(struct bpvs_bpf *s, const struct bpvs_up_opts *o,
 	return bpf_map_update_elem(bpf_map__fd(s->maps.bpvs_anchor_map), &zero, &a, 0) ? -errno : 0;
 }
 
-/* ---- lo's forwarding, which bpf_fib_lookup() asks for (bpf/nexthop.h) ---- */
+/*
+ * ---- lo's forwarding, which bpf_fib_lookup() asks for (bpf/nexthop.h), and its consent to sources
+ * that are addresses of this host (bpf/local_tc.h) ----
+ */
 
-static const char *const forwarding_paths[] = {
+static const char *const lo_paths[] = {
 	"/proc/sys/net/ipv4/conf/lo/forwarding",
 	"/proc/sys/net/ipv6/conf/lo/forwarding",
+	"/proc/sys/net/ipv4/conf/lo/accept_local",
 };
+#define LO_PATHS 3
 
-static void forwarding_read(int *ret_before)
+static void lo_read(int *ret_before)
 {
-	for (int i = 0; i < 2; i++)
-		ret_before[i] = bpvs_proc_read(forwarding_paths[i]);
+	for (int i = 0; i < LO_PATHS; i++)
+		ret_before[i] = bpvs_proc_read(lo_paths[i]);
 }
 
 /* Only when the anchor is there, which remembers what was before. */
-static int forwarding_on(const int *before)
+static int lo_on(const int *before)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < LO_PATHS; i++) {
 		int err;
 
 		/* No IPv6 in this kernel or namespace is no error. */
 		if (before[i] < 0 && i == 1)
 			continue;
-		err = before[i] == 1 ? 0 : bpvs_proc_write(forwarding_paths[i], 1);
+		err = before[i] == 1 ? 0 : bpvs_proc_write(lo_paths[i], 1);
 		if (err)
-			return bpvs_fail(err, "cannot set %s: %s", forwarding_paths[i],
-					 strerror(-err));
+			return bpvs_fail(err, "cannot set %s: %s", lo_paths[i], strerror(-err));
 	}
 	return 0;
 }
 
-static void forwarding_back(const int *before)
+static void lo_back(const int *before)
 {
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < LO_PATHS; i++)
 		if (before[i] == 0)
-			bpvs_proc_write(forwarding_paths[i], 0);
+			bpvs_proc_write(lo_paths[i], 0);
 }
 
 /* ---- up ---- */
@@ -370,6 +376,7 @@ static int pin_all(struct bpvs_bpf *s)
 		{ "tc", bpf_program__fd(s->progs.bpvs_tc) },
 		{ "mark", bpf_program__fd(s->progs.bpvs_mark) },
 		{ "mark-out", bpf_program__fd(s->progs.bpvs_mark_out) },
+		{ "out", bpf_program__fd(s->progs.bpvs_out) },
 	};
 	__u32 zero = 0, lo = LO_IFINDEX;
 
@@ -400,7 +407,7 @@ static int raise_up(struct bpvs_bpf *s, const struct bpvs_up_opts *o, const stru
 		bpvs_tc_drop(LO_IFINDEX, true);
 		return bpvs_fail(err, "cannot find the anchor on lo again: %s", strerror(-err));
 	}
-	err = forwarding_on(before);
+	err = lo_on(before);
 	if (!err)
 		err = pin_all(s);
 	if (!err)
@@ -425,7 +432,7 @@ static int up_locked(const struct bpvs_up_opts *o)
 	struct bpvs_anchor *a = NULL;
 	struct bpvs_programs p;
 	struct bpvs_bpf *s = NULL;
-	int before[2] = { -1, -1 }, err = bpvs_anchor_find(&a);
+	int before[LO_PATHS], err = bpvs_anchor_find(&a);
 
 	if (!err) {
 		bool ready = a->ready;
@@ -444,7 +451,7 @@ static int up_locked(const struct bpvs_up_opts *o)
 	p = programs_of(s);
 	bpvs_config_defaults(&s->data_cfg->bpvs_cfg,
 			     (const struct bpvs_rodata *)&s->rodata->bpvs_ro);
-	forwarding_read(before);
+	lo_read(before);
 	err = anchor_write(s, o, &p, before);
 	if (!err)
 		err = raise_up(s, o, &p, before);
@@ -476,7 +483,7 @@ int bpvs_up(const struct bpvs_up_opts *o)
 static int take_down(struct bpvs_anchor *a)
 {
 	struct bpvs_programs p = { -1, -1, a->xdp_id, a->tc_id };
-	int before[2] = { (int)a->forwarding4, (int)a->forwarding6 };
+	int before[LO_PATHS] = { (int)a->forwarding4, (int)a->forwarding6, (int)a->accept_local };
 	int fd = bpf_map_get_fd_by_id(a->map_ids[BPVS_MAP_DEVS]);
 	struct bpvs_dev *devs = NULL;
 	size_t size = 0;
@@ -488,7 +495,7 @@ static int take_down(struct bpvs_anchor *a)
 	bpvs_marks_bare(devs);
 	bpvs_devices_bare(&p, devs);
 	bpvs_unmap_devs(devs, size);
-	forwarding_back(before);
+	lo_back(before);
 	bpvs_unhold();
 	/* Last, so that a kill before here leaves what finds the rest. */
 	return bpvs_tc_drop(LO_IFINDEX, true);
@@ -584,6 +591,7 @@ int bpvs_open(struct bpvs_instance **ret)
 	} else {
 		bpvs_devices_refresh(in->devs);
 	}
+	bpvs_out_cover(in);
 	if (in->cfg->mark_ifindex)
 		marks_renew(in);
 	*ret = in;

@@ -2,6 +2,7 @@
 /* What the files of the engine share: engine.c, find.c, hold.c, link.c, device.c. */
 #pragma once
 
+#include <bpf/libbpf.h>
 #include <bpvs/anchor.h>
 #include "internal.h"
 
@@ -20,6 +21,7 @@
 #define BPVS_DEV_FOREIGN  0x800	 /* somebody else's XDP program was there */
 #define BPVS_DEV_FORWARD4 0x1000 /* we switched its forwarding on (mark.c) */
 #define BPVS_DEV_FORWARD6 0x2000
+#define BPVS_DEV_OUT	  0x4000 /* and our program at egress (out.c) */
 
 /* ---- link.c: the namespace's devices, by rtnetlink ---- */
 
@@ -57,11 +59,18 @@ int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enu
 int bpvs_devices_refresh(struct bpvs_dev *devs);
 /* Take them off again, wherever in this namespace they are. */
 int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs);
+/* A program on bpvs0, or at egress; it may be there already. */
+int bpvs_tc_program(int ifindex, enum bpf_tc_attach_point at, __u32 id);
 int bpvs_tc_put(int ifindex, int fd, bool *ret_made_qdisc);
 /* -ENOENT: none of ours. */
 int bpvs_tc_find(int ifindex, __u32 *ret_prog_id);
 /* qdisc: that too, unless somebody else's filters are on it. */
 int bpvs_tc_drop(int ifindex, bool qdisc);
+
+/* ---- out.c ---- */
+
+/* Have devices that came since carry the program at egress too, where the others do. */
+void bpvs_out_cover(struct bpvs_instance *in);
 
 /* ---- memory.c ---- */
 

@@ -154,28 +154,6 @@ static void link_no_address6(int ifindex)
 	bpvs_nl_send(&nl);
 }
 
-static int program_put(int ifindex, enum bpf_tc_attach_point at, __u32 id)
-{
-	struct bpf_tc_hook hook = { .sz = sizeof(hook), .ifindex = ifindex, .attach_point = at };
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, o, .handle = BPVS_TC_HANDLE, .priority = BPVS_TC_PRIORITY);
-	int fd, err;
-
-	if (!bpf_tc_query(&hook, &o) && o.prog_id == id)
-		return 0;
-	fd = bpf_prog_get_fd_by_id(id);
-	if (fd < 0)
-		return -errno;
-	err = bpf_tc_hook_create(&hook);
-	if (!err || err == -EEXIST) {
-		o.prog_fd = fd;
-		o.prog_id = 0;
-		o.flags = BPF_TC_F_REPLACE;
-		err = bpf_tc_attach(&hook, &o);
-	}
-	close(fd);
-	return err;
-}
-
 static int route_put(int family, int ifindex)
 {
 	struct rtmsg m = {
@@ -204,9 +182,9 @@ static int device_put(struct bpvs_instance *in, const bool *families_on)
 
 	if (err)
 		return err;
-	err = program_put(l.ifindex, BPF_TC_INGRESS, a->mark_id);
+	err = bpvs_tc_program(l.ifindex, BPF_TC_INGRESS, a->mark_id);
 	if (!err)
-		err = program_put(l.ifindex, BPF_TC_EGRESS, a->mark_out_id);
+		err = bpvs_tc_program(l.ifindex, BPF_TC_EGRESS, a->mark_out_id);
 	if (!err && !(l.flags & IFF_UP)) {
 		link_no_address6(l.ifindex);
 		/* What it lets in has the client's address, whose way is another. */

@@ -140,6 +140,8 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 			return err;
 	}
 	err = svc_publish(in, id, info) ?: svc_route(in, &info->key);
+	if (!err)
+		bpvs_out_svc(in, &info->key);
 	if (err && (in->svcs[id].flags & BPVS_SVC_IN_USE)) {
 		svc_del_locked(in, id);
 		svc_route(in, &info->key);

@@ -198,6 +198,12 @@ int bpvs_dests_repair(struct bpvs_instance *in);
 /* Have packets with the marks of services, and no others, come by the program that sees marks. */
 int bpvs_marks_sync(struct bpvs_instance *in);
 
+/* ---- out.c: the program at egress, where it is needed ---- */
+
+/* A service is there, or a destination whose address is of this type. */
+void bpvs_out_svc(struct bpvs_instance *in, const struct bpvs_svc_key *key);
+void bpvs_out_dest(struct bpvs_instance *in, int type);
+
 /* ---- route.c ---- */
 
 /* The kernel's type of an address (RTN_LOCAL, RTN_UNICAST, ...), or a negative errno. */

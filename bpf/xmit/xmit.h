@@ -92,7 +92,7 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 
 	hop.mtu = 0;
 	hop.resolve = false;
-	if (likely(fwd != BPVS_FWD_LOCAL)) {
+	if (likely(!bpvs_fwd_local(fwd))) {
 		v = hop_get(pkt, &d->nh, &q, now, &hop);
 		if (!PKT_COMPLETE && v != BPVS_GO_ON)
 			return v;
@@ -102,7 +102,7 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 		return BPVS_UP_LOCAL;
 	}
 	mtu = room_in(&hop, d, now, tunnel);
-	no = fwd == BPVS_FWD_LOCAL ? BPVS_GO_ON : refused(f, mtu, tunnel);
+	no = bpvs_fwd_local(fwd) ? BPVS_GO_ON : refused(f, mtu, tunnel);
 	if (!PKT_COMPLETE && no != BPVS_GO_ON)
 		return BPVS_UP_ANSWER;
 	if (!PKT_COMPLETE && fwd == BPVS_FWD_MASQ && nat_unsummed(pkt, f))
@@ -121,8 +121,8 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 	}
 	account(d, hit->dest, f->len, false);
 	conn_touch(hit, f, now, false);
-	if (fwd == BPVS_FWD_LOCAL)
-		return pkt_local(pkt, d);
+	if (bpvs_fwd_local(fwd))
+		return pkt_local(pkt, f, hit, d);
 	if (v != BPVS_GO_ON)
 		return v;
 	if (no == BPVS_TOO_BIG)
@@ -155,6 +155,8 @@ static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f, const struc
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
 		account(d, hit->dest, f->len, true);
 	conn_touch(hit, f, now, true);
+	if (PKT_COMPLETE && v == BPVS_NO_ROUTE && hit->word & BPVS_WORD_HERE)
+		return emit_here(hit, true);
 	if (v != BPVS_GO_ON)
 		return v;
 	return pkt_emit(pkt, f, hit, d, &hop, true);

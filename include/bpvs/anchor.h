@@ -31,7 +31,10 @@ struct bpvs_anchor {
 	__u32 conns;	   /* as asked for */
 	__u32 forwarding4; /* of lo before we set it to 1 */
 	__u32 forwarding6;
-	__u32 mark_id; /* programs of bpvs0 */
+	__u32 accept_local; /* the same of lo's, for IPv4 */
+	__u32 mark_id;	    /* programs of bpvs0 */
 	__u32 mark_out_id;
+	__u32 out_id; /* the program at egress */
+	__u32 pad;
 	struct bpvs_rodata ro; /* what the programs were loaded with */
 };

@@ -139,6 +139,7 @@ enum bpvs_tool_word {
 	BPVS_TOOL_CHUNKS,     /* chunks of bpvs_buckets there are */
 	BPVS_TOOL_UNIT_HIGH,  /* no table that may still be read lies behind this unit */
 	BPVS_TOOL_LBLC_TABLE, /* number of the last table of lblc and lblcr */
+	BPVS_TOOL_OUT,	      /* where the program at egress is (lib/out.c) */
 };
 
 /*

@@ -17,6 +17,7 @@
  *   bit   3      BPVS_WORD_NOOUTPUT: no packet of the real server has been seen (input-only states)
  *   bit   4      BPVS_WORD_STALE: a template whose server is not to be had any more; it waits for
  *                its expiry, and no look-up finds it
+ *   bit   5      BPVS_WORD_HERE: its client is this host itself
  *   bits  8..15  protocol state (enum bpvs_tcp_state, bpvs_sctp_state; 0 for UDP;
  *                BPVS_TEMPLATE_ASSURED)
  *   bits 16..31  generation, +1 each time the slot is freed
@@ -43,6 +44,7 @@ enum bpvs_slot_status {
 #define BPVS_WORD_ACTIVE       0x04ULL
 #define BPVS_WORD_NOOUTPUT     0x08ULL
 #define BPVS_WORD_STALE	       0x10ULL
+#define BPVS_WORD_HERE	       0x20ULL
 #define BPVS_WORD_STATE_SHIFT  8
 #define BPVS_WORD_GEN_SHIFT    16
 #define BPVS_WORD_EXPIRY_SHIFT 32

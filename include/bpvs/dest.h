@@ -11,7 +11,20 @@ enum bpvs_fwd {
 	BPVS_FWD_TUNNEL = 2,
 	BPVS_FWD_DROUTE = 3,
 	BPVS_FWD_BYPASS = 4, /* of connections only: to where the client meant it */
+	/* MASQ to an address of this host; what is configured says MASQ. A bit more than LOCAL. */
+	BPVS_FWD_LOCAL_NAT = 5,
 };
+
+static inline _Bool bpvs_fwd_nat(__u32 fwd)
+{
+	return fwd == BPVS_FWD_MASQ || fwd == BPVS_FWD_LOCAL_NAT;
+}
+
+/* To this host itself, one way or the other. */
+static inline _Bool bpvs_fwd_local(__u32 fwd)
+{
+	return (fwd & 3) == BPVS_FWD_LOCAL;
+}
 
 /* How a tunnel wraps, numbered as IP_VS_CONN_F_TUNNEL_TYPE_* there; the flags four bits up. */
 #define BPVS_TUNNEL_IPIP     0x00

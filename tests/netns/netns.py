@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Network namespaces for tests: make them, run commands in them, open sockets in them."""
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -76,19 +77,25 @@ class Host:
     def mac(self, dev="eth0"):
         return self.ip("-br", "link", "show", dev).split()[2]
 
-    def socket(self, *args):
-        """A socket stays in the namespace that it was opened in."""
+    @contextlib.contextmanager
+    def inside(self):
+        """This thread is in the namespace meanwhile."""
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         other = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
         try:
             _enter(other)
             try:
-                return socket.socket(*args)
+                yield
             finally:
                 _enter(own)
         finally:
             os.close(own)
             os.close(other)
+
+    def socket(self, *args):
+        """A socket stays in the namespace that it was opened in."""
+        with self.inside():
+            return socket.socket(*args)
 
     def bound(self, family, kind, addr, port):
         """A socket on an address of this host; its reads time out soon."""
