@@ -128,9 +128,9 @@ static __always_inline struct conn_scratch *conn_scratch(void)
 enum later {
 	/* x->flow needs a connection: bpvs_schedule(), then walk again */
 	LATER_START = BPVS_COUNTERS,
-	LATER_ICMP,	  /* x->flow is an ICMP error: icmp_error() */
-	LATER_BYPASS,	  /* x->flow has no server and x->hit no destination: run_bypass() */
-	LATER_CALL,	  /* x->flow's Call-ID is wanted: call_read(), then again */
+	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
+	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
+	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
 	/* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
 	LATER_STRAY,
 	LATER_OUT,	  /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
