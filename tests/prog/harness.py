@@ -236,7 +236,7 @@ class Prog:
         """
         with self.counting() as grown:
             result = self.run(hook, pkt, dev)
-        if hook == "xdp" and grown == {"up-neighbour": 1}:
+        if hook == "xdp" and grown.get("up-neighbour") == 1:
             assert result.fate == "pass" and result.raw == bytes(pkt)
             self.tc(pkt, dev)
             result = self.run(hook, pkt, dev)
