@@ -134,9 +134,9 @@ static __always_inline int expected_check(const struct conn_hit *hit, const stru
 
 /*
  * Is the flow, which has no connection, one that stands under port 0? Then that becomes one under
- * its own port, x->hit: GO_ON; or BPVS_NO_CONN, or why it is dropped. Another entry, as the client's
- * port is what entries are found by. It is made before the old one ends; who then cannot end that
- * was late, and takes his own back.
+ * its own port, x->hit: GO_ON; or BPVS_NO_CONN, or why it is dropped. Another entry, as the
+ * client's port is what entries are found by. It is made before the old one ends; who then cannot
+ * end that was late, and takes his own back.
  */
 __noinline int bpvs_expected(struct conn_scratch *x)
 {
