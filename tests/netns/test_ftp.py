@@ -31,7 +31,8 @@ def vsftpd():
     """Unpacked: installed it would be a service of this machine."""
     from vm import library_path, unpacked
     try:
-        return unpacked("vsftpd") / "usr" / "sbin" / "vsftpd", library_path(("libwrap0",))
+        libraries = library_path(("libwrap0", "libnsl2", "libtirpc3"))
+        return unpacked("vsftpd") / "usr" / "sbin" / "vsftpd", libraries
     except subprocess.CalledProcessError:
         pytest.skip("Debian's vsftpd cannot be downloaded")
 
