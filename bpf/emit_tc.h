@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "ftp_tc.h"
 #include "pipeline.h"
+#include "ftp_tc.h"
 
 /* The packet of a flow that has been parsed, up to the end of its network header. */
 static __always_inline bool pkt_reopen(pkt_t *pkt, ctx_t *ctx, const struct bpvs_flow *f, __u8 af)

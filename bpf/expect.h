@@ -116,30 +116,50 @@ static __always_inline __u32 expected_control(const struct conn_hit *hit)
 	return 0;
 }
 
+/* Is its server still to be had? conn_check() asks the same of a connection that was found. */
+static __always_inline int expected_check(const struct conn_hit *hit, const struct bpvs_flow *f)
+{
+	bool expire = READ_ONCE(bpvs_cfg.expire_nodest_conn);
+	struct bpvs_dest *d = dest_get(hit->dest);
+
+	if (!d)
+		return BPVS_NO_CONN;
+	if (likely(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE) &&
+	    !(expire && f->tcp_flags & TH_SYN && READ_ONCE(d->weight) <= 0))
+		return BPVS_GO_ON;
+	if (!expire)
+		return BPVS_DEST_GONE;
+	expect_end(hit);
+	return BPVS_NO_CONN;
+}
+
 /*
  * Is the flow, which has no connection, one that stands under port 0? Then that becomes one under
- * its own port, x->hit: 1. Another entry, as the client's port is what entries are found by. It is
- * made before the old one ends; who then cannot end that was late, and takes his own back.
+ * its own port, x->hit: GO_ON; or BPVS_NO_CONN, or why it is dropped. Another entry, as the
+ * client's port is what entries are found by. It is made before the old one ends; who then cannot
+ * end that was late, and takes his own back.
  */
 __noinline int bpvs_expected(struct conn_scratch *x)
 {
 	struct conn_new *n;
 	__be16 port;
-	int r, found;
+	int r, v;
 
 	/* A new one in the place of an old one is scheduled. */
 	if (!x || x->old_word || (x->flow.flags & FLOW_FRAG_LATER))
-		return 0;
+		return BPVS_NO_CONN;
 	n = &x->n;
 	port = n->key.cport;
 	n->key.cport = 0;
-	found = bpvs_conn_find(&n->key, &x->data);
+	v = bpvs_conn_find(&n->key, &x->data) && x->data.flags & BPVS_CONN_NO_CPORT
+		    ? expected_check(&x->data, &x->flow)
+		    : BPVS_NO_CONN;
 	n->key.cport = port;
-	if (!found || !(x->data.flags & BPVS_CONN_NO_CPORT))
-		return 0;
+	if (v != BPVS_GO_ON)
+		return v;
 	n->control = expected_control(&x->data);
 	if (!n->control)
-		return 0;
+		return BPVS_NO_CONN;
 	n->daddr = x->data.to;
 	n->dport = x->data.to_port;
 	n->dest = x->data.dest;
@@ -151,10 +171,10 @@ __noinline int bpvs_expected(struct conn_scratch *x)
 	r = conn_enter(n, &x->hit);
 	if (r != CONN_INSERTED) {
 		bpvs_control_release(n->control);
-		return r == CONN_RIVAL;
+		return r == CONN_RIVAL ? BPVS_GO_ON : BPVS_TABLE_FULL;
 	}
 	if (expect_end(&x->data))
-		return 1;
+		return BPVS_GO_ON;
 	bpvs_conn_kill(x->hit.idx, x->hit.word);
-	return 0;
+	return BPVS_NO_CONN;
 }

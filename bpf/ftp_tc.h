@@ -499,13 +499,41 @@ static __always_inline __u32 ftp_answers(const struct ftp_text *t, __u32 seq)
 	return form == FTP_EPSV && word == FTP_WORD('2', '2', '9', ' ') ? form : FTP_NONE;
 }
 
+/*
+ * Did the server say its own address, or another real server's? What is none of theirs is the one
+ * that the server was told to say, the virtual one or that of a router before it: the client hears
+ * that, and the connection is to this server.
+ */
+static __always_inline bool ftp_own(struct ftp_text *t, const struct bpvs_addr *server)
+{
+	if (addr_eq(&t->w.addr, server) || filter_hit(bpvs_filter.rip, &t->w.addr))
+		return true;
+	t->w.addr = *server;
+	return false;
+}
+
+/* The connection that is announced by the answer x->flow: from any of the client's ports. */
+static __always_inline int ftp_expect_passive(const struct ftp_text *t, struct conn_scratch *x)
+{
+	struct conn_key *k = &x->n.key;
+
+	key_reply(k, &x->flow, clock_now());
+	k->reply = 0;
+	k->cport = 0;
+	k->peer = x->hit.to;
+	k->pport = t->w.port;
+	x->n.daddr = t->w.addr;
+	x->n.dport = t->w.port;
+	return bpvs_expect(x);
+}
+
 /* From the server; the text is at `off`, and its first byte has the number `seq`. */
 __noinline int HOOK(ftp_out)(ctx_t *ctx, __u32 off, __u32 seq)
 {
 	struct conn_scratch *x = conn_scratch();
 	struct ftp_text *t = ftp_text();
 	__u32 form, num;
-	struct conn_key *k;
+	bool own;
 	__s32 by;
 	int v;
 
@@ -514,20 +542,11 @@ __noinline int HOOK(ftp_out)(ctx_t *ctx, __u32 off, __u32 seq)
 	form = ftp_answers(t, seq);
 	if (form == FTP_NONE || !ftp_read(t, form, &x->flow.saddr))
 		return BPVS_GO_ON;
-	if (t->said.asked) {
-		k = &x->n.key;
-		key_reply(k, &x->flow, clock_now());
-		k->reply = 0;
-		k->cport = 0;
-		k->peer = x->hit.to;
-		k->pport = t->w.port;
-		x->n.daddr = t->w.addr;
-		x->n.dport = t->w.port;
-		if (!bpvs_expect(x))
-			return BPVS_TABLE_FULL;
-	}
+	own = ftp_own(t, &x->flow.saddr);
+	if (t->said.asked && !ftp_expect_passive(t, x))
+		return BPVS_TABLE_FULL;
 	num = ftp_written(t, &x->hit.to);
-	by = (__s32)(num - (t->w.end - t->w.start));
+	by = own ? (__s32)(num - (t->w.end - t->w.start)) : 0;
 	if (by && (t->said.before == t->said.after || (__s32)(seq - t->said.pos) > 0)) {
 		t->said.pos = seq;
 		t->said.before = t->said.after;
@@ -537,7 +556,7 @@ __noinline int HOOK(ftp_out)(ctx_t *ctx, __u32 off, __u32 seq)
 	t->said.answer = (__u8)form;
 	t->said.seq = seq;
 	v = ftp_keep(t, x);
-	return v == BPVS_GO_ON ? HOOK(ftp_rewrite)(ctx, off, num) : v;
+	return v == BPVS_GO_ON && own ? HOOK(ftp_rewrite)(ctx, off, num) : v;
 }
 
 /* Put `is` in the place of one of TCP's numbers. */

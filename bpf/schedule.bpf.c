@@ -487,8 +487,11 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_BUG_MAP;
 	f = &x->flow;
 	n = &x->n;
-	if (unlikely(READ_ONCE(bpvs_cfg.no_cport_num)) && bpvs_expected(x))
-		return BPVS_GO_ON;
+	if (unlikely(READ_ONCE(bpvs_cfg.no_cport_num))) {
+		v = bpvs_expected(x);
+		if (v != BPVS_NO_CONN)
+			return v;
+	}
 	id = (__u32)bpvs_svc_find(f);
 	svc = id ? svc_get(id) : NULL;
 	full = table_full(n->key.now);
