@@ -98,6 +98,7 @@ struct conn_scratch {
 	__u32 why;    /* the verdict that the answer stands for */
 	__u32 counts; /* the destination whose packet out it counts as; 0 = none's */
 	struct call_id call;
+	__u32 caller; /* the destination that the flow comes from, in place of a choice; 0 = none */
 	/* What the flow's new connection takes the place of, once that is scheduled; 0 = nothing */
 	__u64 old_word;
 	__u32 old_idx;
@@ -125,12 +126,15 @@ static __always_inline struct conn_scratch *conn_scratch(void)
 enum later {
 	/* x->flow needs a connection: bpvs_schedule(), then walk again */
 	LATER_START = BPVS_COUNTERS,
-	LATER_ICMP,	  /* x->flow is an ICMP error: icmp_error() */
-	LATER_BYPASS,	  /* x->flow has no server and x->hit no destination: run_bypass() */
-	LATER_CALL,	  /* x->flow's Call-ID is wanted: call_read(), then again */
-	LATER_STRAY,	  /* x->flow is from a real server, but of no connection: answer_stray() */
-	LATER_OUT,	  /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
-	LATER_HERE,	  /* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
+	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
+	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
+	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
+	/* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
+	LATER_STRAY,
+	/* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
+	LATER_OUT,
+	/* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
+	LATER_HERE,
 	LATER_HERE_REPLY, /* the answer of one, or to a client on this host */
 	LATER_ANSWER,	  /* x->answer is to be sent about x->flow; x->why is its verdict */
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
