@@ -499,8 +499,8 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_CONN_MAX;
 	}
 	conn_new_fill(n, d, id, dest_port(svc, f, d));
-	if (f->flags & FLOW_OUT)
-		n->flags |= BPVS_CONN_HERE;
+	/* BPVS_CONN_HERE, without a branch for the verifier to follow. */
+	n->flags |= (f->flags & FLOW_OUT) * (BPVS_CONN_HERE / FLOW_OUT);
 	if (f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
 		return one_packet(x, d);
 	if (start && conn_make(x, d))
