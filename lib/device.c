@@ -354,7 +354,8 @@ int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs
 		bool qdisc = flags & BPVS_DEV_QDISC;
 
 		xdp_drop(p, ls[i].ifindex);
-		if (flags & (BPVS_DEV_QDISC | BPVS_DEV_OUT) || (!bpvs_tc_find(ls[i].ifindex, &id) && id == p->tc_id))
+		if (flags & (BPVS_DEV_QDISC | BPVS_DEV_OUT) ||
+		    (!bpvs_tc_find(ls[i].ifindex, &id) && id == p->tc_id))
 			bpvs_tc_drop(ls[i].ifindex, qdisc);
 	}
 	free(ls);
