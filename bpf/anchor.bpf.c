@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Marks a network namespace as having an instance (include/bpvs/anchor.h). */
+/*
+ * Marks a network namespace as having an instance (include/bpvs/anchor.h), and sends out what came
+ * round by lo (local_tc.h).
+ */
 #include "flow.h"
 #include "maps.h"
 #include <bpvs/anchor.h>

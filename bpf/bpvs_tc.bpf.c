@@ -24,6 +24,12 @@ int bpvs_out(struct __sk_buff *ctx)
 	return run_out(ctx);
 }
 
+SEC("tc")
+int bpvs_out_walk(struct __sk_buff *ctx)
+{
+	return run_out_walk(ctx);
+}
+
 /* bpvs0: what netfilter has marked. */
 SEC("tc")
 int bpvs_mark_out(struct __sk_buff *ctx)

@@ -133,8 +133,10 @@ enum later {
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
 	/* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
 	LATER_STRAY,
-	LATER_OUT,	  /* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
-	LATER_HERE,	  /* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
+	/* x->flow leaves, perhaps a real server's answer: HOOK(out_reply)() */
+	LATER_OUT,
+	/* x->flow of x->hit is by NAT to a server on this host: HOOK(here)() */
+	LATER_HERE,
 	LATER_HERE_REPLY, /* the answer of one, or to a client on this host */
 	LATER_ANSWER,	  /* x->answer is to be sent about x->flow; x->why is its verdict */
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */

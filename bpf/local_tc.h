@@ -168,21 +168,52 @@ static __always_inline int run_here(ctx_t *ctx, int later)
 	return HOOK(here)(ctx, later == LATER_HERE_REPLY);
 }
 
-/* Egress. What is not ours is not counted: it passed no way of ours in. */
+/* bpvs_out_walk, which bpvs_out goes on to: filled by the engine, pinned as long as it is there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} bpvs_out_next SEC(".maps");
+
+static __always_inline bool out_marked(const ctx_t *ctx)
+{
+	return unlikely(ctx->mark && READ_ONCE(bpvs_cfg.mark_ifindex));
+}
+
+static __always_inline bool out_ours(ctx_t *ctx)
+{
+	struct bpvs_flow f = {};
+	__be16 proto = 0;
+	pkt_t pkt;
+
+	pkt_open(&pkt, ctx);
+	if (pkt_vlan_stripped(&pkt) || parse_link(&pkt, &f, &proto) != BPVS_GO_ON)
+		return false;
+	if (proto == bpf_htons(ETH_P_IP))
+		return look4(&pkt, f.l3, true);
+	return proto == bpf_htons(ETH_P_IPV6) && look6(&pkt, f.l3, true);
+}
+
+/*
+ * Egress. A program apart that writes to no packet: of one that does the kernel has each packet's
+ * header copied first, for TCP's are shared with its queue. What is not ours is not counted: no
+ * packet that came in has been here.
+ */
 static __always_inline int run_out(ctx_t *ctx)
 {
-	__u32 how = LOOK_OUT;
-	int v;
+	if (!ctx->ingress_ifindex && (out_marked(ctx) || out_ours(ctx)))
+		bpf_tail_call(ctx, &bpvs_out_next, 0);
+	return PKT_PASS;
+}
 
-	if (ctx->ingress_ifindex)
-		return PKT_PASS;
-	if (unlikely(ctx->mark && READ_ONCE(bpvs_cfg.mark_ifindex)))
-		how |= LOOK_MARK;
-	v = run_walks(ctx, how);
+static __always_inline int run_out_walk(ctx_t *ctx)
+{
+	__u32 how = out_marked(ctx) ? LOOK_OUT | LOOK_MARK : LOOK_OUT;
+	int v = run_walks(ctx, how);
+
 	if (how & LOOK_MARK)
 		mark_learn(v & 0xffff);
-	if (v == BPVS_NOT_OURS || v == BPVS_NOT_IP)
-		return PKT_PASS;
 	return finish(v);
 }
 

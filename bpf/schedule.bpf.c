@@ -177,7 +177,8 @@ static __always_inline void conn_new_fill(struct conn_scratch *x, const struct b
 	n->dport = port;
 	n->flags = d->fwd | (n->key.v6 ? BPVS_CONN_V6 : 0) | conn_app(&n->key, d->fwd);
 	n->state = 0;
-	n->here = x->flow.flags & FLOW_OUT ? BPVS_WORD_HERE : 0;
+	/* BPVS_WORD_HERE, without a branch for the verifier to follow. */
+	n->here = (x->flow.flags & FLOW_OUT) * (__u32)(BPVS_WORD_HERE / FLOW_OUT);
 	n->dest = id;
 	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
 }

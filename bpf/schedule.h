@@ -84,7 +84,7 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 	hit->dest = id;
 	hit->to = svc->key.addr;
 	hit->to_port = svc->key.port;
-	hit->flags = READ_ONCE(d->fwd);
+	hit->flags = BPVS_FWD_MASQ;
 	hit->nh = 0;
 	return true;
 }

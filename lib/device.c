@@ -350,11 +350,12 @@ int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs
 		return err;
 	for (size_t i = 0; i < num; i++) {
 		const struct bpvs_dev *d = devs ? &devs[ls[i].ifindex % BPVS_DEVS] : NULL;
-		bool qdisc = d && d->ifindex == (__u32)ls[i].ifindex && (d->flags & BPVS_DEV_QDISC);
-		__u32 id;
+		__u32 flags = d && d->ifindex == (__u32)ls[i].ifindex ? d->flags : 0, id;
+		bool qdisc = flags & BPVS_DEV_QDISC;
 
 		xdp_drop(p, ls[i].ifindex);
-		if (qdisc || (!bpvs_tc_find(ls[i].ifindex, &id) && id == p->tc_id))
+		if (flags & (BPVS_DEV_QDISC | BPVS_DEV_OUT) ||
+		    (!bpvs_tc_find(ls[i].ifindex, &id) && id == p->tc_id))
 			bpvs_tc_drop(ls[i].ifindex, qdisc);
 	}
 	free(ls);

@@ -377,9 +377,13 @@ static int pin_all(struct bpvs_bpf *s)
 		{ "mark", bpf_program__fd(s->progs.bpvs_mark) },
 		{ "mark-out", bpf_program__fd(s->progs.bpvs_mark_out) },
 		{ "out", bpf_program__fd(s->progs.bpvs_out) },
+		{ "out-next", bpf_map__fd(s->maps.bpvs_out_next) },
 	};
 	__u32 zero = 0, lo = LO_IFINDEX;
+	int walk = bpf_program__fd(s->progs.bpvs_out_walk);
 
+	if (bpf_map_update_elem(bpf_map__fd(s->maps.bpvs_out_next), &zero, &walk, 0))
+		return bpvs_fail(-errno, "cannot chain programs: %s", strerror(errno));
 	if (bpf_map_update_elem(bpf_map__fd(s->maps.bpvs_alive), &zero, &lo, 0))
 		return bpvs_fail(-errno, "cannot mark the namespace: %s", strerror(errno));
 	return bpvs_hold(pins, sizeof(pins) / sizeof(*pins));

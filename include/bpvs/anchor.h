@@ -15,8 +15,8 @@ enum bpvs_map_id {
 };
 
 /*
- * The program bpvs_anchor sits on lo, which every namespace has, and does nothing but refer to a
- * map of this one element. So the tools find the instance from the namespace alone, whatever mounts
+ * The program bpvs_anchor sits on lo, which every namespace has, and refers to a map of this one
+ * element. So the tools find the instance from the namespace alone, whatever mounts
  * they see, and through it the maps and programs by their ids.
  */
 struct bpvs_anchor {

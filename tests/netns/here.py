@@ -10,7 +10,8 @@ Clients and real servers on the director itself: the same steps for BPVS and for
 `d` its address on the servers' link. What came of each step is a list of strings, so that engines can be compared;
 tests/golden/here.json has what kernel IPVS did. In its guest:
 
-    here.py --ipvsadm IPVSADM --library PATH     # prints that as JSON
+    here.py --ipvsadm IPVSADM --library PATH               # prints that as JSON, a line a step
+    here.py --ipvsadm OURS --bpvs BPVS --mode tc --only ^nat    # BPVS there
 """
 
 import argparse
@@ -35,7 +36,7 @@ ADDRESS = {
         "r1": "fd00:229::132", "e": "fd00:230::133", "r2": "fd00:230::134", "lo": "::1"},
 }
 PROTO = {"tcp": "-t", "udp": "-u"}
-SECONDS = 1  # until a client gives up
+SECONDS = 2  # until a client gives up; a SYN that was refused while it was being sent goes again after 1
 BIG = 8 << 20
 HOSTS = ("cl", "dir", "rs", "dr")
 
@@ -290,10 +291,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
     parser.add_argument("--ipvsadm", required=True)
     parser.add_argument("--library", default="")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--bpvs")
+    parser.add_argument("--mode", default="tc")
+    parser.add_argument("--only", default="", help="steps that this expression is found in")
     args = parser.parse_args()
-    subprocess.run(["modprobe", "ip_vs"], check=False)
-    world = World("here-kernel", args.ipvsadm, {"LD_LIBRARY_PATH": args.library})
+    if not args.bpvs:
+        subprocess.run(["modprobe", "ip_vs"], check=False)
+    env = {"LD_LIBRARY_PATH": args.library} if args.library else None
+    world = World("here", args.ipvsadm, env, args.bpvs, args.mode)
     try:
         world.up()
         for key, result in play(world, args.only):
