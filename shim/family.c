@@ -252,4 +252,6 @@ __attribute__((visibility("default"))) const struct bpvs_shim_answers bpvs_shim_
 	.version = BPVS_SHIM_VERSION,
 	.ask = ask,
 	.view = view,
+	.get_option = option_get,
+	.set_option = option_set,
 };
