@@ -233,9 +233,12 @@ static int view(const char *name)
 	struct bpvs_instance *in;
 	int err = instance_get(false, &in), fd;
 
-	/* Who may not open an instance cannot know that there is one: the real file, if any. */
+	/*
+	 * Who may not open an instance cannot know that there is one: the real file, if any. One of
+	 * another version is there.
+	 */
 	if (err)
-		return -ENOENT;
+		return err == -EPROTO ? err : -ENOENT;
 	fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;

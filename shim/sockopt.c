@@ -186,8 +186,11 @@ static int set_run(struct bpvs_instance *in, int option, const void *value, sock
 int option_set(int sock, int option, const void *value, socklen_t len)
 {
 	struct bpvs_instance *in;
-	int back, err = place_enter(sock, &back);
+	int back, err;
 
+	if ((int)len < 0)
+		return -EINVAL;
+	err = place_enter(sock, &back);
 	if (err)
 		return err;
 	err = instance_get(true, &in);

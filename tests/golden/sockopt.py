@@ -56,6 +56,21 @@ def listing(service):
     ]
 
 
+# Without CAP_NET_ADMIN: (call, answer).
+UNPRIVILEGED = [
+    (line("get", GET_INFO, b"", 12, "udp"), "1"),
+    (line("get", GET_INFO, b"", 3, "udp"), "1"),
+    (line("get", BASE + 5, b"", 0, "udp"), "1"),
+    (line("get", GET_INFO, b"", -1, "udp"), "22"),
+    (line("get", BASE + 8, b"", 12, "udp"), "92"),
+    (line("set", SET_FLUSH, b"", 0, "udp"), "1"),
+    (line("set", SET_ADD, b"", 3, "udp"), "1"),
+    (line("set", SET_ADD, b"", -1, "udp"), "22"),
+    (line("set", BASE + 6, b"", 3, "udp"), "1"),
+    (line("get", 1, b"", 4, "udp"), "0 4 00000000"),  # IP_TOS: not IPVS's
+]
+
+
 class Maker:
     """One stream of calls; most are right, and what is wrong is one thing at a time."""
 
