@@ -79,6 +79,20 @@ def test_command(case, clean):
     cases.check(case, clean, refused)
 
 
+@pytest.fixture(scope="module")
+def run_by_options(space, program):
+    """ipvsadm does not find the family, and takes the socket options."""
+    command = ["nsenter", f"--net=/run/netns/{space}", BPVS, "run", "--", "ipvsadm"]
+    return cases.runner(command, env=dict(program, LD_PRELOAD=BUILD / "tests/prog/libno-family.so"))
+
+
+@pytest.mark.parametrize(
+    "number", cases.BY_OPTIONS[:: 1 if os.environ.get("BPVS_SHIM") == "full" else 10]
+)
+def test_command_by_options(number, run_by_options):
+    assert cases.outcome(cases.CASES[number], run_by_options) == cases.by_options(number)
+
+
 # ---- the listings ----
 
 

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Messages to the family and socket options as they are, to the kernel's on 6.1 and to ours: with
+Messages to the family and socket options as they are, and ipvsadm without the family, to the kernel's on 6.1 and to ours: with
 BPVS_SHIM=full (make check-shim). make check compares with what was recorded
 (tests/prog/test_shim.py).
 """
 
+import json
 import os
 import subprocess
 
 import pytest
-from common import BUILD, lone_namespace
-from golden import genl, sockopt
-from vm import HERE, vm_missing, vm_run
+from common import BUILD, ROOT, lone_namespace
+from golden import cases, genl, sockopt
+from vm import HERE, kernel_ipvsadm, vm_missing, vm_run
 
 SEED = int(os.environ.get("BPVS_SHIM_SEED", 2))
 COUNT = int(os.environ.get("BPVS_SHIM_COUNT", 150))
@@ -72,3 +73,20 @@ def test_answers_are_the_kernels(name, kernel):
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert INTERFACES[name].differences(scenarios, kernel(name, True), done.stdout) == []
+
+
+def test_the_recording_by_options_holds():
+    """tests/prog/test_shim.py compares ours with it."""
+    reason = vm_missing()
+    if reason:
+        pytest.skip(reason)
+    words = [HERE / "cases_guest.py", *kernel_ipvsadm(), sender("libno-family.so")]
+    done = vm_run(words, timeout=900)
+    assert done.returncode == 0, done.stderr
+    got = {int(n): outcome for n, outcome in json.loads(done.stdout).items()}
+    if os.environ.get("BPVS_SHIM_RECORD"):
+        cases.OPTIONS.clear()
+        differing = {str(n): got[n] for n in got if got[n] != cases.by_options(n)}
+        (ROOT / "tests/golden/commands-sockopt.json").write_text(json.dumps(differing, indent=1) + "\n")
+        cases.OPTIONS.update(differing)
+    assert got == {n: cases.by_options(n) for n in cases.BY_OPTIONS}
