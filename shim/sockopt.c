@@ -243,7 +243,7 @@ static void dest_fill(struct bpvs_instance *in, const struct bpvs_dest_info *d,
 	memset(to, 0, sizeof(*to));
 	to->addr = d->addr.w[3];
 	to->port = d->port;
-	/* What the kernel notes of every destination, and of those whose replies it does not see. */
+	/* The kernel notes the one of each, the other of those whose replies it does not see. */
 	to->conn_flags = d->fwd | IP_VS_CONN_F_INACTIVE |
 			 (d->fwd == IP_VS_CONN_F_MASQ ? 0 : IP_VS_CONN_F_NOOUTPUT);
 	to->weight = d->weight;
@@ -255,7 +255,7 @@ static void dest_fill(struct bpvs_instance *in, const struct bpvs_dest_info *d,
 	stats_fill(in, bpvs_stats_dest(in, d->id), &to->stats);
 }
 
-/* ---- getting: `value` is the program's, of `len` bytes, at least as many as the option has ---- */
+/* ---- getting: `value` is the program's, of `len` bytes, not less than the option has ---- */
 
 struct get {
 	struct bpvs_instance *in;

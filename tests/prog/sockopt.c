@@ -20,12 +20,9 @@ static const struct {
 	const char *name;
 	int domain, type, protocol;
 } kinds[] = {
-	{ "raw", AF_INET, SOCK_RAW, IPPROTO_RAW },
-	{ "udp", AF_INET, SOCK_DGRAM, 0 },
-	{ "tcp", AF_INET, SOCK_STREAM, 0 },
-	{ "raw6", AF_INET6, SOCK_RAW, IPPROTO_RAW },
-	{ "udp6", AF_INET6, SOCK_DGRAM, 0 },
-	{ "tcp6", AF_INET6, SOCK_STREAM, 0 },
+	{ "raw", AF_INET, SOCK_RAW, IPPROTO_RAW }, { "udp", AF_INET, SOCK_DGRAM, 0 },
+	{ "tcp", AF_INET, SOCK_STREAM, 0 },	   { "raw6", AF_INET6, SOCK_RAW, IPPROTO_RAW },
+	{ "udp6", AF_INET6, SOCK_DGRAM, 0 },	   { "tcp6", AF_INET6, SOCK_STREAM, 0 },
 	{ "unix", AF_UNIX, SOCK_DGRAM, 0 },
 };
 
