@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* In place of libbpvs-family.so: one of the version before, of which nothing else may be touched. */
+/* In place of libbpvs-family.so: one of the version before, in which nothing else may be used. */
 #include "../../shim/family.h"
 
 extern const struct bpvs_shim_answers bpvs_shim_answers;

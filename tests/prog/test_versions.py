@@ -97,6 +97,24 @@ def config(tmp_path):
     return str(path)
 
 
+def test_libraries_of_different_versions(instance, tmp_path):
+    """What is preloaded and what answers: nothing of the other is called, and the kernel is asked."""
+    shutil.copy(BUILD / "shim/libbpvs-ipvs.so", tmp_path)
+    shutil.copy(BUILD / "tests/prog/libold-family.so", tmp_path / "libbpvs-family.so")
+    calls = [
+        sockopt.line("get", sockopt.GET_INFO, b"", 12),
+        sockopt.line("set", sockopt.SET_FLUSH, b""),
+    ]
+    done = instance.run(
+        "env", f"LD_PRELOAD={tmp_path}/libbpvs-ipvs.so", BUILD / "tests/prog/sockopt",
+        input="\n".join(calls) + "\n",
+    )  # fmt: skip
+    told = "BPVS: kernel IPVS is asked instead: libbpvs-family.so is of version"
+    assert done.returncode == 0 and done.stderr.count(told) == 1
+    assert instance.must(IPVSADM, "-S", "-n") == RULES
+
+
+# From here on the instance is another version's.
 TOOLS = [
     (IPVSADM, "-Ln"),
     (IPVSADM, "-S", "-n"),
@@ -162,20 +180,3 @@ def test_a_file_is_refused(other):
     assert done.returncode == 1 and done.stdout == ""
     assert "Protocol error" in done.stderr
     assert f"BPVS: the instance here speaks version {version}" in done.stderr
-
-
-def test_libraries_of_different_versions(instance, tmp_path):
-    """What is preloaded and what answers: nothing of the other is called, and the kernel is asked."""
-    shutil.copy(BUILD / "shim/libbpvs-ipvs.so", tmp_path)
-    shutil.copy(BUILD / "tests/prog/libold-family.so", tmp_path / "libbpvs-family.so")
-    calls = [
-        sockopt.line("get", sockopt.GET_INFO, b"", 12),
-        sockopt.line("set", sockopt.SET_FLUSH, b""),
-    ]
-    done = instance.run(
-        "env", f"LD_PRELOAD={tmp_path}/libbpvs-ipvs.so", BUILD / "tests/prog/sockopt",
-        input="\n".join(calls) + "\n",
-    )  # fmt: skip
-    told = "BPVS: kernel IPVS is asked instead: libbpvs-family.so is of version"
-    assert done.returncode == 0 and done.stderr.count(told) == 1
-    assert instance.must(IPVSADM, "-S", "-n") == RULES
