@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Messages to the family and socket options as they are, and ipvsadm without the family, to the kernel's on 6.1 and to ours: with
-BPVS_SHIM=full (make check-shim). make check compares with what was recorded
-(tests/prog/test_shim.py).
+Messages to the family and socket options as they are, and ipvsadm without the family: what kernel
+6.1 answers, and ours. With BPVS_SHIM=full (make check-shim); make check compares with what was
+recorded (tests/prog/test_shim.py).
 """
 
 import json
@@ -16,6 +16,7 @@ from vm import HERE, kernel_ipvsadm, vm_missing, vm_run
 
 SEED = int(os.environ.get("BPVS_SHIM_SEED", 2))
 COUNT = int(os.environ.get("BPVS_SHIM_COUNT", 150))
+KERNEL = os.environ.get("BPVS_SHIM_KERNEL", "6.1")
 NETNS = f"shim-genl-{os.getpid()}"
 BPVS = BUILD / "bpvs" / "bpvs"
 INTERFACES = {"genl": genl, "sockopt": sockopt}
@@ -39,7 +40,7 @@ def stream(scenarios):
 @pytest.fixture(scope="module")
 def kernel(build, tmp_path_factory):
     """What the kernel answers: answers(name, fresh)."""
-    reason = vm_missing()
+    reason = vm_missing(KERNEL)
     if reason:
         pytest.skip(reason)
     home, out = build / "shim-sent", tmp_path_factory.mktemp("answers")
@@ -50,7 +51,7 @@ def kernel(build, tmp_path_factory):
             path = home / f"{name}-{fresh}"
             path.write_text(stream(sent(name, fresh)))
             words += [sender(name), path]
-    done = vm_run([HERE / "shim_guest", *words], timeout=900, options=["--out", out])
+    done = vm_run([HERE / "shim_guest", *words], timeout=900, kernel=KERNEL, options=["--out", out])
     assert done.returncode == 0, done.stderr
     return lambda name, fresh: (out / f"{name}-{fresh}").read_text()
 
@@ -77,11 +78,11 @@ def test_answers_are_the_kernels(name, kernel):
 
 def test_the_recording_by_options_holds():
     """tests/prog/test_shim.py compares ours with it."""
-    reason = vm_missing()
+    reason = vm_missing(KERNEL)
     if reason:
         pytest.skip(reason)
     words = [HERE / "cases_guest.py", *kernel_ipvsadm(), sender("libno-family.so")]
-    done = vm_run(words, timeout=900)
+    done = vm_run(words, timeout=900, kernel=KERNEL)
     assert done.returncode == 0, done.stderr
     got = {int(n): outcome for n, outcome in json.loads(done.stdout).items()}
     if os.environ.get("BPVS_SHIM_RECORD"):
