@@ -5,7 +5,7 @@
 #include <bpvs/config.h>
 
 /* bumped when a tool of another version could misread the maps */
-#define BPVS_ABI 4
+#define BPVS_ABI 5
 
 enum bpvs_map_id {
 #define BPVS_MAP(id, name) BPVS_MAP_##id,
