@@ -257,7 +257,7 @@ def test_a_socket_opened_in_another_namespace(clean, space):
         [*script, f"/run/netns/{space}"], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "1 answered\n"
+    assert done.stdout == "1 answered, 1 by the option\n"
 
 
 # ---- messages as they are ----
