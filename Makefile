@@ -35,7 +35,8 @@ check-vm: all
 
 # Programs of kernel IPVS: every recorded case, and new messages beside the kernel's own answers.
 check-shim: all
-	@BPVS_SHIM=full tests/run tests/prog/test_shim.py tests/vm/test_vm_shim.py
+	@BPVS_SHIM=full tests/run tests/prog/test_shim.py tests/vm/test_vm_shim.py \
+		tests/vm/test_vm_proc.py
 
 bench: all
 	@tests/bench/run

@@ -90,7 +90,8 @@ int bpvs_anchor_find(struct bpvs_anchor **ret)
 	if ((*ret)->abi == BPVS_ABI)
 		return 0;
 	err = bpvs_fail(-EPROTO,
-			"the instance here speaks version %u of the map layout, this tool %u",
+			"the instance here speaks version %u of the map layout, this tool %u: "
+			"use, or take it down with, the tools that brought it up",
 			(*ret)->abi, BPVS_ABI);
 	bpvs_anchor_unmap(*ret);
 	return err;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the files of kernel IPVS in /proc/net say, from an instance (formats of Linux 6.1). */
+/*
+ * What the files of kernel IPVS in /proc/net say, from an instance (formats of Linux 6.1 and, of
+ * ip_vs_status, 7.2).
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -185,15 +188,89 @@ static int view_stats_percpu(struct view *v)
 	return 0;
 }
 
+/* ---- ip_vs_status ---- */
+
+/* Chains of so many and more are counted together. */
+#define LONGEST 7
+
+/* "Conn buckets:" and so on; lfactor is what the sysctl says, though nothing here grows by it. */
+static int view_buckets(struct view *v, const char *what, __u32 size, const char *knob)
+{
+	char lfactor[BPVS_SYSCTL_SIZE];
+	int bits = 0, err = bpvs_sysctl_get(v->in, knob, lfactor, sizeof(lfactor));
+
+	if (err)
+		return err;
+	while (bits < 32 && size > 1ULL << bits)
+		bits++;
+	fprintf(v->to, "%s buckets:\t%u (%d bits, lfactor %s)\n", what, size, bits, lfactor);
+	return 0;
+}
+
+static int conn_count(const struct bpvs_conn_info *c, void *arg)
+{
+	unsigned int *count = arg;
+
+	(void)c;
+	(*count)++;
+	return 0;
+}
+
+/* A bucket is a home: what stands in its window, and what had no room there. */
+static void view_chains(struct view *v)
+{
+	unsigned int chains[LONGEST + 1] = { 0 }, size = v->in->ro->slots, used;
+
+	for (unsigned int i = 0; i < size; i++) {
+		__u64 hop = __atomic_load_n(&v->in->conns[i].hop, __ATOMIC_RELAXED);
+		__u64 len = (__u64)__builtin_popcount((__u32)hop) + (hop >> 32);
+
+		chains[len < LONGEST ? len : LONGEST]++;
+	}
+	used = size - chains[0];
+	fprintf(v->to, "Conn buckets empty:\t%u (%llu%%)\n", chains[0], chains[0] * 100ULL / size);
+	for (int len = 1; len <= LONGEST; len++)
+		if (chains[len])
+			fprintf(v->to, "Conn buckets len-%d:\t%u (%llu%%)\n", len, chains[len],
+				chains[len] * 100ULL / used);
+}
+
+/* Nobody can look into the hash of services; and rates are the timer's, not of threads. */
+static int view_status(struct view *v)
+{
+	const struct bpvs_rodata *ro = v->in->ro;
+	unsigned int conns = 0;
+	int err = bpvs_conn_walk(v->in, conn_count, &conns);
+
+	if (err)
+		return err;
+	fprintf(v->to, "Conns:\t%u\n", conns);
+	err = view_buckets(v, "Conn", ro->slots, "conn_lfactor");
+	if (err)
+		return err;
+	if (conns)
+		view_chains(v);
+	fprintf(v->to, "Services:\t%u\n", v->in->cfg->services4 + v->in->cfg->services6);
+	err = view_buckets(v, "Service", ro->max_svc + ro->max_dest, "svc_lfactor");
+	if (err)
+		return err;
+	fputs("Stats thread slots:\t0 (max 0)\n"
+	      "Stats chain max len:\t0\n"
+	      "Stats thread ests:\t0\n",
+	      v->to);
+	return 0;
+}
+
 /* ---- by name ---- */
 
 static const struct {
 	const char *name;
 	int (*write)(struct view *v);
 } views[] = {
-	{ "ip_vs", view_services },    { "ip_vs_app", view_app },
-	{ "ip_vs_conn", view_conns },  { "ip_vs_conn_sync", view_conns_sync },
-	{ "ip_vs_stats", view_stats }, { "ip_vs_stats_percpu", view_stats_percpu },
+	{ "ip_vs", view_services },	 { "ip_vs_app", view_app },
+	{ "ip_vs_conn", view_conns },	 { "ip_vs_conn_sync", view_conns_sync },
+	{ "ip_vs_stats", view_stats },	 { "ip_vs_stats_percpu", view_stats_percpu },
+	{ "ip_vs_status", view_status },
 };
 
 #define NUM_VIEWS (sizeof(views) / sizeof(views[0]))

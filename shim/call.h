@@ -69,8 +69,13 @@ int parse_service(const struct call *c, bool full, struct svc_request *ret);
 int parse_dest(const struct call *c, const struct bpvs_svc_key *key, bool full,
 	       struct bpvs_dest_info *ret);
 
-/* ---- command.c ---- */
+/* ---- command.c: `cmd` is the family's ---- */
 
+int change_service(struct bpvs_instance *in, unsigned int cmd, struct svc_request *r);
+int change_dest(struct bpvs_instance *in, unsigned int cmd, const struct bpvs_svc_key *key,
+		const struct bpvs_dest_info *d);
+int daemon_start(const char *device, __u32 state);
+int daemon_stop(__u32 state);
 int cmd_set_service(struct call *c);
 int cmd_set_dest(struct call *c);
 int cmd_set_config(struct call *c);
@@ -88,6 +93,11 @@ int cmd_get_info(struct call *c);
 int dump_services(struct call *c);
 int dump_dests(struct call *c);
 int dump_daemons(struct call *c);
+
+/* ---- sockopt.c: 0 or a negative errno, as it is for the program ---- */
+
+int option_get(int sock, int option, void *value, socklen_t *len);
+int option_set(int sock, int option, const void *value, socklen_t len);
 
 /* ---- instance.c ---- */
 

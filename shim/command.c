@@ -23,38 +23,42 @@ static void flags_merge(struct svc_request *r, const struct bpvs_svc_info *befor
 	info->sched_flags = flags & FLAGS_OTHER;
 }
 
-static int service_edit(struct call *c, struct svc_request *r)
+static int service_edit(struct bpvs_instance *in, struct svc_request *r)
 {
 	struct bpvs_svc_info before;
-	int err = bpvs_lock(c->in);
+	int err = bpvs_lock(in);
 
 	if (err)
 		return err;
-	err = bpvs_svc_get(c->in, &r->info.key, &before);
+	err = bpvs_svc_get(in, &r->info.key, &before);
 	if (!err) {
 		flags_merge(r, &before);
-		err = bpvs_svc_edit(c->in, &r->info);
+		err = bpvs_svc_edit(in, &r->info);
 	}
-	bpvs_unlock(c->in);
+	bpvs_unlock(in);
 	return err;
+}
+
+int change_service(struct bpvs_instance *in, unsigned int cmd, struct svc_request *r)
+{
+	const struct bpvs_svc_info none = { 0 };
+
+	if (r->foreign)
+		return cmd == IPVS_CMD_NEW_SERVICE ? -NOT_BUILT : -ESRCH;
+	if (cmd == IPVS_CMD_DEL_SERVICE)
+		return bpvs_svc_del(in, &r->info.key);
+	if (cmd == IPVS_CMD_SET_SERVICE)
+		return service_edit(in, r);
+	flags_merge(r, &none);
+	return bpvs_svc_add(in, &r->info);
 }
 
 int cmd_set_service(struct call *c)
 {
-	const struct bpvs_svc_info none = { 0 };
 	struct svc_request r;
 	int err = parse_service(c, c->cmd != IPVS_CMD_DEL_SERVICE, &r);
 
-	if (err)
-		return err;
-	if (r.foreign)
-		return c->cmd == IPVS_CMD_NEW_SERVICE ? -NOT_BUILT : -ESRCH;
-	if (c->cmd == IPVS_CMD_DEL_SERVICE)
-		return bpvs_svc_del(c->in, &r.info.key);
-	if (c->cmd == IPVS_CMD_SET_SERVICE)
-		return service_edit(c, &r);
-	flags_merge(&r, &none);
-	return bpvs_svc_add(c->in, &r.info);
+	return err ?: change_service(c->in, c->cmd, &r);
 }
 
 int cmd_zero(struct call *c)
@@ -83,6 +87,18 @@ static bool addr_ambiguous(const struct bpvs_dest_info *d)
 	return d->af == BPVS_V6 && !d->addr.d[0] && d->addr.w[2] == htonl(0xffff);
 }
 
+int change_dest(struct bpvs_instance *in, unsigned int cmd, const struct bpvs_svc_key *key,
+		const struct bpvs_dest_info *d)
+{
+	if (cmd != IPVS_CMD_DEL_DEST && d->af != key->af && d->fwd != BPVS_FWD_TUNNEL)
+		return -EINVAL;
+	if (cmd == IPVS_CMD_NEW_DEST)
+		return bpvs_dest_add(in, key, d);
+	if (cmd == IPVS_CMD_SET_DEST)
+		return bpvs_dest_edit(in, key, d);
+	return addr_ambiguous(d) ? -ENOENT : bpvs_dest_del(in, key, &d->addr, d->port);
+}
+
 int cmd_set_dest(struct call *c)
 {
 	struct bpvs_svc_info svc;
@@ -94,17 +110,7 @@ int cmd_set_dest(struct call *c)
 		err = r.foreign ? -ESRCH : bpvs_svc_get(c->in, &r.info.key, &svc);
 	if (!err)
 		err = parse_dest(c, &r.info.key, c->cmd != IPVS_CMD_DEL_DEST, &d);
-	if (err)
-		return err;
-	if (c->cmd != IPVS_CMD_DEL_DEST && d.af != r.info.key.af && d.fwd != BPVS_FWD_TUNNEL)
-		return -EINVAL;
-	if (c->cmd == IPVS_CMD_NEW_DEST)
-		return bpvs_dest_add(c->in, &r.info.key, &d);
-	if (c->cmd == IPVS_CMD_SET_DEST)
-		return bpvs_dest_edit(c->in, &r.info.key, &d);
-	if (addr_ambiguous(&d))
-		return -ENOENT;
-	return bpvs_dest_del(c->in, &r.info.key, &d.addr, d.port);
+	return err ?: change_dest(c->in, c->cmd, &r.info.key, &d);
 }
 
 /* ---- timeouts ---- */
@@ -137,34 +143,37 @@ static bool multicast(const struct nlattr *const *tb)
 	return IN6_IS_ADDR_MULTICAST(&group6);
 }
 
-static bool state_known(const struct nlattr *state)
+static bool state_known(__u32 state)
 {
-	__u32 s = mnl_attr_get_u32(state);
-
-	return s == IP_VS_STATE_MASTER || s == IP_VS_STATE_BACKUP;
+	return state == IP_VS_STATE_MASTER || state == IP_VS_STATE_BACKUP;
 }
 
 /* What would be wrong with any daemon comes before that there is none. */
-static int daemon_start(const struct nlattr *const *tb)
+int daemon_start(const char *device, __u32 state)
 {
-	if (!tb[IPVS_DAEMON_ATTR_STATE] || !tb[IPVS_DAEMON_ATTR_MCAST_IFN] ||
-	    !tb[IPVS_DAEMON_ATTR_SYNC_ID] || !multicast(tb))
-		return -EINVAL;
-	if (!if_nametoindex(mnl_attr_get_str(tb[IPVS_DAEMON_ATTR_MCAST_IFN])))
+	if (!if_nametoindex(device))
 		return -ENODEV;
-	return state_known(tb[IPVS_DAEMON_ATTR_STATE]) ? -NOT_BUILT : -EINVAL;
+	return state_known(state) ? -NOT_BUILT : -EINVAL;
+}
+
+int daemon_stop(__u32 state)
+{
+	return state_known(state) ? -ESRCH : -EINVAL;
 }
 
 int cmd_set_daemon(struct call *c)
 {
 	const struct nlattr *nest = c->attrs[IPVS_CMD_ATTR_DAEMON];
 	const struct nlattr *tb[IPVS_DAEMON_ATTR_MAX + 1];
+	__u32 state;
 
-	if (!nest || attrs_parse_nested(nest, daemon_policy, IPVS_DAEMON_ATTR_MAX, tb))
+	if (!nest || attrs_parse_nested(nest, daemon_policy, IPVS_DAEMON_ATTR_MAX, tb) ||
+	    !tb[IPVS_DAEMON_ATTR_STATE])
 		return -EINVAL;
-	if (c->cmd == IPVS_CMD_NEW_DAEMON)
-		return daemon_start(tb);
-	if (!tb[IPVS_DAEMON_ATTR_STATE])
+	state = mnl_attr_get_u32(tb[IPVS_DAEMON_ATTR_STATE]);
+	if (c->cmd == IPVS_CMD_DEL_DAEMON)
+		return daemon_stop(state);
+	if (!tb[IPVS_DAEMON_ATTR_MCAST_IFN] || !tb[IPVS_DAEMON_ATTR_SYNC_ID] || !multicast(tb))
 		return -EINVAL;
-	return state_known(tb[IPVS_DAEMON_ATTR_STATE]) ? -ESRCH : -EINVAL;
+	return daemon_start(mnl_attr_get_str(tb[IPVS_DAEMON_ATTR_MCAST_IFN]), state);
 }

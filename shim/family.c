@@ -233,9 +233,12 @@ static int view(const char *name)
 	struct bpvs_instance *in;
 	int err = instance_get(false, &in), fd;
 
-	/* Who may not open an instance cannot know that there is one: the real file, if any. */
+	/*
+	 * Who may not open an instance cannot know that there is one: the real file, if any. One of
+	 * another version is there.
+	 */
 	if (err)
-		return -ENOENT;
+		return err == -EPROTO ? err : -ENOENT;
 	fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -252,4 +255,6 @@ __attribute__((visibility("default"))) const struct bpvs_shim_answers bpvs_shim_
 	.version = BPVS_SHIM_VERSION,
 	.ask = ask,
 	.view = view,
+	.get_option = option_get,
+	.set_option = option_set,
 };

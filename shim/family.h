@@ -10,10 +10,11 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #define BPVS_SHIM_ENGINE  "libbpvs-family.so"
 #define BPVS_SHIM_SYMBOL  "bpvs_shim_answers"
-#define BPVS_SHIM_VERSION 1
+#define BPVS_SHIM_VERSION 2
 
 /* The kernel numbers families up to GENL_MAX_ID, 1023. */
 #define BPVS_FAMILY_ID 0x4956
@@ -36,4 +37,10 @@ struct bpvs_shim_answers {
 	 * errno; -ENOENT: not here.
 	 */
 	int (*view)(const char *name);
+	/*
+	 * The socket options IP_VS_SO_*, up to the last one of each kind, in the socket's network
+	 * namespace. 0 or a negative errno, which is the answer.
+	 */
+	int (*get_option)(int sock, int option, void *value, socklen_t *len);
+	int (*set_option)(int sock, int option, const void *value, socklen_t len);
 };

@@ -35,7 +35,9 @@ def refused(result, what):
 
 
 @exception("no-sync")
-def _(_case, theirs, mine):
+def _(case, theirs, mine):
+    if mine[0] == [255, "", "Protocol not supported\n"]:  # the original, over ours
+        return "--start-daemon" in case["argv"] + case["stdin"].split() and theirs[0][0] in (0, 255)
     return theirs[0][0] in (0, 255) and refused(
         mine[0], r"connection synchronisation \(--start-daemon\) is")
 

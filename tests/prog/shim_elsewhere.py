@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Under `bpvs run`: open a socket in the namespace named, return, and count its services by it."""
+"""Under `bpvs run`: open sockets in the namespace named, return, and count its services by them."""
 
 import ctypes
 import os
+import socket
+import struct
 import sys
 
 for library in ("libnl-3.so.200", "libnl-genl-3.so.200"):
@@ -18,6 +20,7 @@ other = os.open(sys.argv[1], os.O_RDONLY)
 sk = ctypes.c_void_p(nl.nl_socket_alloc())
 assert nl.setns(other, CLONE_NEWNET) == 0
 assert nl.genl_connect(sk) == 0
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 assert nl.setns(own, CLONE_NEWNET) == 0
 
 found = []
@@ -29,4 +32,6 @@ assert family > 1023, family
 nl.nl_socket_modify_cb(sk, VALID, CUSTOM, callback, None)
 assert nl.genl_send_simple(sk, family, GET_SERVICE, 1, DUMP) >= 0
 assert nl.nl_recvmsgs_default(sk) == 0
-print(len(found), "answered")
+GET_INFO = 64 + 1024 + 64 + 1
+_version, _size, services = struct.unpack("III", raw.getsockopt(socket.SOL_IP, GET_INFO, 12))
+print(len(found), "answered,", services, "by the option")

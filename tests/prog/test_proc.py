@@ -103,6 +103,28 @@ def test_statistics_by_cpu(ns, flows):
     assert lines[2 + len(cpus)].split() == ["~", "0", "0", "0", "0", "0"]
 
 
+# As kernel 7.2 has it, without the lines about the hash of services, and of threads.
+STATUS = r"""Conns:\t(\d+)
+Conn buckets:\t(\d+) \((\d+) bits, lfactor -4\)
+Conn buckets empty:\t(\d+) \(\d+%\)
+Conn buckets len-1:\t(\d+) \(\d+%\)
+(?:Conn buckets len-2:\t(\d+) \(\d+%\)
+)?Services:\t4
+Service buckets:\t\d+ \(\d+ bits, lfactor -3\)
+Stats thread slots:\t0 \(max 0\)
+Stats chain max len:\t0
+Stats thread ests:\t0
+"""
+
+
+def test_status(ns, flows):
+    """Six connections: seldom do two of them have one home, and three hardly ever."""
+    found = re.fullmatch(STATUS, proc(ns, "ip_vs_status"))
+    conns, size, bits, empty, ones, twos = (int(n or 0) for n in found.groups())
+    assert conns == ones + 2 * twos == len(proc(ns, "ip_vs_conn").splitlines()) - 1 > 0
+    assert size == empty + ones + twos and 2 ** (bits - 1) < size <= 2**bits
+
+
 def test_helpers(ns, flows):
     assert proc(ns, "ip_vs_app").splitlines() == recorded("ip_vs_app")
 

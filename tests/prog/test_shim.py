@@ -11,7 +11,7 @@ import time
 
 import pytest
 from common import BUILD, ROOT, lone_namespace
-from golden import cases, genl
+from golden import cases, genl, sockopt
 
 sys.path.insert(0, str(ROOT / "tests" / "vm"))
 
@@ -77,6 +77,20 @@ def refused(done):
 @pytest.mark.parametrize("case", SAMPLE, ids=lambda c: f"{cases.CASES.index(c)}-{cases.name(c)}")
 def test_command(case, clean):
     cases.check(case, clean, refused)
+
+
+@pytest.fixture(scope="module")
+def run_by_options(space, program):
+    """ipvsadm does not find the family, and takes the socket options."""
+    command = ["nsenter", f"--net=/run/netns/{space}", BPVS, "run", "--", "ipvsadm"]
+    return cases.runner(command, env=dict(program, LD_PRELOAD=BUILD / "tests/prog/libno-family.so"))
+
+
+@pytest.mark.parametrize(
+    "number", cases.BY_OPTIONS[:: 1 if os.environ.get("BPVS_SHIM") == "full" else 10]
+)
+def test_command_by_options(number, run_by_options):
+    assert cases.outcome(cases.CASES[number], run_by_options) == cases.by_options(number)
 
 
 # ---- the listings ----
@@ -243,15 +257,15 @@ def test_a_socket_opened_in_another_namespace(clean, space):
         [*script, f"/run/netns/{space}"], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "1 answered\n"
+    assert done.stdout == "1 answered, 1 by the option\n"
 
 
 # ---- messages as they are ----
 
 
-def send(lines):
+def send(lines, program="genl"):
     """The answers."""
-    done = inside(BPVS, "run", "--", BUILD / "tests/prog/genl", input="\n".join(lines) + "\n")
+    done = inside(BPVS, "run", "--", BUILD / "tests/prog" / program, input="\n".join(lines) + "\n")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -279,8 +293,22 @@ def test_tunnels_are_listed_alike(clean):
         assert theirs.out.count("10.0.2.") == len(messages)
 
 
-def test_messages(clean, space):
+@pytest.mark.parametrize("made", [genl, sockopt], ids=["genl", "sockopt"])
+def test_messages(made, clean, space):
     """The recorded stream of right and wrong messages is answered as kernel 6.1 answered it."""
-    sent = genl.scenarios(genl.RECORDED_SEED, genl.RECORDED_COUNT)
+    sent = made.scenarios(made.RECORDED_SEED, made.RECORDED_COUNT)
     lines = [line for scenario in sent for line in scenario]
-    assert genl.differences(sent, genl.RECORDED.read_text(), send(lines)) == []
+    got = send(lines, made.RECORDED.stem)
+    assert made.differences(sent, made.RECORDED.read_text(), got) == []
+
+
+def test_options_without_privilege(clean):
+    """Refused before anything is looked at; an option that is not IPVS's is the kernel's to know."""
+    lines, want = zip(*sockopt.UNPRIVILEGED)
+    assert clean(["-A", "-f", "7", "-s", "rr"], "").rc == 0
+    done = inside(
+        "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", BPVS, "run", "--",
+        BUILD / "tests/prog/sockopt", input="\n".join(lines) + "\n",
+    )  # fmt: skip
+    assert done.stdout.splitlines() == list(want)
+    assert clean(["-S", "-n"], "").out == "-A -f 7 -s rr\n"

@@ -3,5 +3,6 @@
 
 import os
 
-# `make check-shim`; tests/prog/test_shim.py has the kernel's recorded answers.
-collect_ignore = [] if os.environ.get("BPVS_SHIM") == "full" else ["test_vm_shim.py"]
+# `make check-shim`; tests/prog/test_shim.py and test_proc.py have the kernel's recorded answers.
+LONG = ["test_vm_shim.py", "test_vm_proc.py"]
+collect_ignore = [] if os.environ.get("BPVS_SHIM") == "full" else LONG
