@@ -18,6 +18,9 @@ static __always_inline bool table_full(__u32 now)
  */
 int bpvs_schedule(struct conn_scratch *x);
 
+/* The id of the service that a flow is to, or 0. */
+int bpvs_svc_find(const struct bpvs_flow *f);
+
 /* Make the connection of LATER_BYPASS that is in x->n, if it is remembered: 1, or 0: no room. */
 int bpvs_bypass_make(struct conn_scratch *x);
 
