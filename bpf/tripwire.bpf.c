@@ -21,7 +21,8 @@ static __always_inline bool served(__u32 ifindex)
 	__u32 at = ifindex % BPVS_DEVS;
 	struct bpvs_dev *d = bpf_map_lookup_elem(&bpvs_devs, &at);
 
-	if (ifindex == READ_ONCE(bpvs_cfg.mark_ifindex))
+	/* This host's own packets are no device's; most come under the name of the address's. */
+	if (ifindex == LO_IFINDEX || ifindex == READ_ONCE(bpvs_cfg.mark_ifindex))
 		return true;
 	/* Where the place is another device's, ours may be served all the same: do not cry wolf. */
 	return d && READ_ONCE(d->ifindex) &&
@@ -53,10 +54,6 @@ int bpvs_tripwire(struct bpf_sk_lookup *ctx)
 	f.dport = bpf_htons((__u16)ctx->local_port);
 	if (!bpvs_svc_find(&f))
 		return SK_PASS;
-	if (ifindex == LO_IFINDEX) {
-		count(BPVS_EV_PAST_LOCAL);
-		return SK_PASS;
-	}
 	count(BPVS_EV_PAST);
 	WRITE_ONCE(bpvs_cfg.past_ifindex, ifindex);
 	return SK_PASS;

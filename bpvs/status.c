@@ -60,19 +60,19 @@ static void print_memory(const struct bpvs_status *s)
 static void print_past(struct bpvs_instance *in, const struct bpvs_status *s)
 {
 	char dev[IF_NAMESIZE];
-	__u64 past = 0, local = 0;
+	__u64 past;
 
-	bpvs_counter_get(in, BPVS_EV_PAST, &past);
-	bpvs_counter_get(in, BPVS_EV_PAST_LOCAL, &local);
 	if (s->tripwire) {
-		printf("not balanced: not counted: %s\n", strerror(s->tripwire));
+		printf("past BPVS: not counted: %s\n", strerror(s->tripwire));
 		return;
 	}
-	printf("not balanced: %llu packets for services came by devices that were not served",
+	if (bpvs_counter_get(in, BPVS_EV_PAST, &past))
+		return;
+	printf("past BPVS: %llu packets for services, by devices that were not served",
 	       (unsigned long long)past);
 	if (past)
-		printf(" (last: %s)", if_indextoname(s->past_ifindex, dev) ?: "a device that is gone");
-	printf(", %llu from this host itself\n", (unsigned long long)local);
+		printf(" (last: %s)", if_indextoname(s->past_ifindex, dev) ?: "one that is gone");
+	putchar('\n');
 }
 
 static int print_status(struct bpvs_instance *in, bool verbose)
@@ -158,15 +158,13 @@ static struct json_object *make_past(struct bpvs_instance *in, const struct bpvs
 {
 	struct json_object *o = json_object_new_object();
 	char dev[IF_NAMESIZE];
-	__u64 past = 0, local = 0;
+	__u64 past;
 
-	bpvs_counter_get(in, BPVS_EV_PAST, &past);
-	bpvs_counter_get(in, BPVS_EV_PAST_LOCAL, &local);
 	bpvs_json_add(o, "counted", json_object_new_boolean(!s->tripwire));
-	bpvs_json_add(o, "packets", json_object_new_uint64(past));
+	if (!s->tripwire && !bpvs_counter_get(in, BPVS_EV_PAST, &past))
+		bpvs_json_add(o, "packets", json_object_new_uint64(past));
 	if (s->past_ifindex && if_indextoname(s->past_ifindex, dev))
 		bpvs_json_add(o, "last_device", json_object_new_string(dev));
-	bpvs_json_add(o, "local_packets", json_object_new_uint64(local));
 	return o;
 }
 
@@ -200,7 +198,7 @@ static int print_json(struct bpvs_instance *in)
 	bpvs_json_put(&out, "table_bytes", json_object_new_uint64(s.table_bytes));
 	bpvs_json_put(&out, "services", make_use(s.services, s.services_max));
 	bpvs_json_put(&out, "destinations_most", json_object_new_uint64(s.dests_max));
-	bpvs_json_put(&out, "not_balanced", make_past(in, &s));
+	bpvs_json_put(&out, "past", make_past(in, &s));
 	bpvs_json_put(&out, "memory", make_memory(&s));
 	bpvs_json_put(&out, "timer", make_timer(&s));
 	bpvs_json_put(&out, "counters", make_counters(in));
