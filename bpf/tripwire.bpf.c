@@ -2,8 +2,8 @@
 /*
  * What comes past our programs. IPVS takes packets at LOCAL_IN, from whatever device they came; we
  * sit on devices, and one may have come since a tool last looked, be no Ethernet device, or not be
- * among those that were named. Such a packet for a service is delivered to this host, and ends at the
- * look-up of a socket for it: this program sits there, and counts.
+ * among those that were named. Such a packet for a service is delivered to this host, and ends at
+ * the look-up of a socket for it: this program sits there, and counts.
  *
  * A socket look-up, and not a hook of netfilter, because that keeps its network namespace from
  * ending; and kernels have it since 5.9. What a socket of this host has for its own already, SCTP,

@@ -71,8 +71,8 @@ struct bpvs_status {
 		BPVS_MEMORY_LOCKED,  /* programs may not read the kernel's memory */
 	} memory;
 	__u64 free_pages;
-	int few_pages;			 /* amemthresh */
-	int tripwire;	       /* 0, or the errno: what comes past our programs is not counted */
+	int few_pages; /* amemthresh */
+	int tripwire;  /* 0, or the errno: what comes past our programs is not counted */
 	unsigned int past_ifindex; /* the device that such a packet came by last; 0 = none did */
 	__u64 tick_gap_ns, tick_cost_ns; /* of the timer, since it was brought up */
 };
@@ -91,8 +91,8 @@ int bpvs_device_walk(struct bpvs_instance *in,
 
 /*
  * watch.c: cover devices as they appear, until the descriptor can be read. Whether an instance is
- * there to cover them for is told at the start and after each change of devices: 0, -ENOENT for none,
- * or another error.
+ * there to cover them for is told at the start and after each change of devices: 0, -ENOENT for
+ * none, or another error.
  */
 int bpvs_watch(int stop, void (*tell)(int err, void *arg), void *arg);
 

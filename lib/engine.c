@@ -363,7 +363,7 @@ static int start_timer(struct bpvs_bpf *s)
 	return 0;
 }
 
-/* It belongs to the network namespace, and ends with it. Without one all works, but for the count. */
+/* It ends with the network namespace. Without one all works, but for the count. */
 static struct bpf_link *tripwire_set(struct bpvs_bpf *s, struct bpvs_anchor *a)
 {
 	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -508,9 +508,11 @@ static int take_down(struct bpvs_anchor *a)
 	size_t size = 0;
 
 	if (a->abi < BPVS_ABI_FIRST)
-		return bpvs_fail(-EPROTO, "the engine here is too old (map layout %u) for these "
-					  "tools to take it down: use those that made it, or restart "
-					  "the machine", a->abi);
+		return bpvs_fail(-EPROTO,
+				 "the engine here is too old (map layout %u) for these "
+				 "tools to take it down: use those that made it, or restart "
+				 "the machine",
+				 a->abi);
 	if (fd >= 0) {
 		devs = bpvs_map_devs(fd, &size);
 		close(fd);

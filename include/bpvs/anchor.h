@@ -23,8 +23,8 @@ enum bpvs_map_id {
  */
 struct bpvs_anchor {
 	/*
-	 * First what it takes to take an instance down. It stays as it is, from version 5 on, and so
-	 * does struct bpvs_dev: tools can end an instance of any version.
+	 * First what it takes to take an instance down. It stays as it is, from version 5 on, and
+	 * so does struct bpvs_dev: tools can end an instance of any version.
 	 */
 	__u32 abi;
 	/* 0 while it is brought up: what is found so, with the lock free, is a wreck */
@@ -36,11 +36,11 @@ struct bpvs_anchor {
 	__u32 forwarding6;
 	/* All else, as of this version. */
 	__u32 map_ids[BPVS_MAPS];
-	__u32 mode;	   /* enum bpvs_mode, for devices to come */
-	__u32 all_devs;	   /* 1: devices that appear later are covered too */
-	__u32 conns;	   /* as asked for */
-	__u32 mark_id;	   /* programs of bpvs0 */
+	__u32 mode;	/* enum bpvs_mode, for devices to come */
+	__u32 all_devs; /* 1: devices that appear later are covered too */
+	__u32 conns;	/* as asked for */
+	__u32 mark_id;	/* programs of bpvs0 */
 	__u32 mark_out_id;
-	__u32 tripwire; /* 0, or the errno that there is none for */
+	__u32 tripwire;	       /* 0, or the errno that there is none for */
 	struct bpvs_rodata ro; /* what the programs were loaded with */
 };
