@@ -407,12 +407,10 @@ static long sum_piece(__u32 i, struct summing *s)
 	/* Whole words are summed: what is behind the end counts as nothing. */
 	if (len < SUM_PIECE)
 		__builtin_memset(p, 0, sizeof(*p));
-	/* The verifier wants to see that it is not 0, as the compiler does without. */
+	/* From 1 to a piece it is already; 6.1's verifier has to be shown that it is not 0. */
+	len--;
 	asm volatile("" : "+r"(len));
-	if (!len || len > SUM_PIECE) {
-		s->failed = 1;
-		return 1;
-	}
+	len = (len & (SUM_PIECE - 1)) + 1;
 	s->failed = bpf_skb_load_bytes(s->skb, s->off, p, len);
 	s->sum = (__wsum)bpf_csum_diff(NULL, 0, (__be32 *)p, SUM_PIECE, s->sum);
 	s->off += len;
