@@ -18,6 +18,9 @@ static enum bpvs_verdict fragment(struct bpvs_flow *f);
 /* Read the Call-ID of x->flow into x->call: 0, or the verdict that hands up. */
 static int call_read(ctx_t *ctx, struct conn_scratch *x);
 
+/* Begin a connection of x->flow, which is from a real server: BPVS_GO_ON, or there is none. */
+static int call_out(ctx_t *ctx, struct conn_scratch *x);
+
 /* The flow of a connection without a destination, into x->hit: LATER_BYPASS, or up. */
 static int conn_bypass(const struct bpvs_flow *f, const struct conn_hit *hit);
 

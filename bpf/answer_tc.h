@@ -9,6 +9,7 @@
 #include "conn.h"
 #include "nexthop.h"
 #include "parse.h"
+#include "schedule.h"
 
 /* As much of the packet as fits: 576 bytes in all for IPv4, the minimum MTU for IPv6. */
 #define QUOTE_V4 (576 - 20 - 8)
@@ -224,25 +225,18 @@ static __always_inline int answer_no_dest(struct conn_scratch *x, __u32 counts)
 /*
  * nat_icmp_send: tell a NAT real server that nobody knows the connection of its packet x->flow. Not
  * about what ends a connection, nor what the stack will not forward either. The source is the
- * address that we speak to the server from. Not inlined: its key would be on the stack of all that
- * run() calls.
+ * address that we speak to the server from.
  */
-static __noinline int answer_stray(struct conn_scratch *x)
+static __always_inline int answer_stray(struct conn_scratch *x)
 {
-	struct bpvs_svc_key key = {
-		.addr = x->flow.saddr,
-		.port = x->flow.sport,
-		.proto = x->flow.proto,
-		.af = x->flow.af | BPVS_KEY_RIP,
-	};
 	struct bpvs_dest *d;
-	__u32 *id;
+	__u32 id;
 
 	/* An ABORT is marked, too. */
-	if (x->flow.tcp_flags & TH_RST || x->flow.ttl <= 1)
+	if (!READ_ONCE(bpvs_cfg.nat_icmp_send) || x->flow.tcp_flags & TH_RST || x->flow.ttl <= 1)
 		return BPVS_NO_REPLY;
-	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
-	d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
+	id = (__u32)bpvs_reply_dest(&x->flow);
+	d = id ? dest_get(id) : NULL;
 	if (!d)
 		return BPVS_NO_REPLY;
 	answer_no_dest(x, 0);

@@ -43,6 +43,12 @@ static __always_inline int call_read(ctx_t *ctx, struct conn_scratch *x)
 	return BPVS_UP_PAYLOAD;
 }
 
+static __always_inline int call_out(ctx_t *ctx, struct conn_scratch *x)
+{
+	(void)ctx, (void)x;
+	return BPVS_UP_PAYLOAD;
+}
+
 static __always_inline int conn_bypass(const struct bpvs_flow *f, const struct conn_hit *hit)
 {
 	(void)f, (void)hit;

@@ -20,6 +20,22 @@ static __always_inline int bypass_emit(ctx_t *ctx, struct conn_scratch *x, __u8 
 	return act < 0 ? BPVS_WRITE : act << 16 | BPVS_BYPASSED;
 }
 
+/*
+ * No way for x->flow. To IPVS that makes it no connection, and it is refused; but in IPv6, where
+ * any address but multicast's makes one, whose packets end here.
+ */
+static __always_inline int bypass_none(struct conn_scratch *x, enum bpvs_verdict why)
+{
+	if (x->hit.idx != ~0U)
+		return (int)why;
+	if (x->flow.af == BPVS_V4 || (bpf_ntohl(x->flow.daddr.w[0]) >> 24) == 0xff)
+		return answer_no_dest(x, 0);
+	if (!bpvs_bypass_make(x))
+		return BPVS_TABLE_FULL;
+	conn_touch(&x->hit, &x->flow, clock_now(), false);
+	return (int)why;
+}
+
 /* The packet x->flow of the connection x->hit; where that has no slot it is to be made. */
 __noinline int HOOK(bypass)(ctx_t *ctx)
 {
@@ -35,7 +51,7 @@ __noinline int HOOK(bypass)(ctx_t *ctx)
 	/* An address of this host has none, nor has one that is nobody's alone. */
 	v = hop_outcome(x, hop_lookup(ctx, x));
 	if (v != BPVS_GO_ON)
-		return x->hit.idx == ~0U ? answer_no_dest(x, 0) : (int)v;
+		return bypass_none(x, v);
 	if (x->hit.idx == ~0U && !bpvs_bypass_make(x))
 		return BPVS_TABLE_FULL;
 	conn_touch(&x->hit, &x->flow, clock_now(), false);

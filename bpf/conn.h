@@ -98,6 +98,7 @@ struct conn_scratch {
 	__u32 why;    /* the verdict that the answer stands for */
 	__u32 counts; /* the destination whose packet out it counts as; 0 = none's */
 	struct call_id call;
+	__u32 caller; /* the destination that the flow comes from, in place of a choice; 0 = none */
 	/* What the flow's new connection takes the place of, once that is scheduled; 0 = nothing */
 	__u64 old_word;
 	__u32 old_idx;
@@ -128,7 +129,8 @@ enum later {
 	LATER_ICMP,   /* x->flow is an ICMP error: icmp_error() */
 	LATER_BYPASS, /* x->flow has no server and x->hit no destination: run_bypass() */
 	LATER_CALL,   /* x->flow's Call-ID is wanted: call_read(), then again */
-	LATER_STRAY,  /* x->flow is from a real server, but of no connection: answer_stray() */
+	/* x->flow is from a real server, but of no connection: call_out(), answer_stray() */
+	LATER_STRAY,
 	LATER_ANSWER, /* x->answer is to be sent about x->flow; x->why is its verdict */
 	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
 	LATER_EMIT,

@@ -24,6 +24,7 @@ enum pass {
 	PASS_FIRST,
 	PASS_STARTED, /* again, its connection is in x->hit */
 	PASS_REPLY,   /* again, it is to no service: only a reply it can be */
+	PASS_CALLED,  /* again, a real server has begun its connection, which is in x->hit */
 	PASS_MASK = 0xff,
 };
 
@@ -164,14 +165,16 @@ static __always_inline int request(pkt_t *pkt, struct bpvs_flow *f, __u32 now, _
 /* A packet that may be a real server's, but of no connection. XDP leaves it to TC in any case. */
 static __always_inline int reply_unknown(const struct bpvs_flow *f, __u32 pass)
 {
+	__u32 asked = READ_ONCE(bpvs_cfg.nat_icmp_send) | READ_ONCE(bpvs_cfg.caller_services);
 	struct conn_scratch *x;
 
-	if (likely(!PKT_COMPLETE || !READ_ONCE(bpvs_cfg.nat_icmp_send)))
+	if (likely(!PKT_COMPLETE || !asked))
 		return pass == PASS_REPLY ? BPVS_NO_SERVICE : BPVS_NO_REPLY;
 	x = conn_scratch();
 	if (!x)
 		return BPVS_BUG_MAP;
 	pkt_keep_flow(x, f);
+	x->call.look = CALL_UNREAD;
 	return LATER_STRAY;
 }
 
@@ -183,7 +186,8 @@ static __always_inline int reply(pkt_t *pkt, struct bpvs_flow *f, __u32 now, __u
 	struct bpvs_dest *d;
 
 	key_reply(&k, f, now);
-	if (!conn_look(&k, &hit) && !reply_stateless(f, now, &hit))
+	if (!(PKT_COMPLETE && pass == PASS_CALLED ? conn_started(&hit) : conn_look(&k, &hit)) &&
+	    !reply_stateless(f, now, &hit))
 		return reply_unknown(f, pass);
 	/* Only NAT comes back this way. */
 	if ((hit.flags & BPVS_CONN_FWD) != BPVS_FWD_MASQ)
@@ -276,7 +280,7 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 		if (v != BPVS_GO_ON)
 			return v;
 	}
-	if ((pass & LOOK_VIP) && (pass & PASS_MASK) != PASS_REPLY)
+	if ((pass & LOOK_VIP) && (pass & PASS_MASK) < PASS_REPLY)
 		return request(pkt, f, now, pass & PASS_MASK);
 	return reply(pkt, f, now, pass & PASS_MASK);
 }
@@ -364,6 +368,8 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 		else if (v == BPVS_NO_DEST)
 			v = answer_no_dest(x, x->old_counts);
 	}
+	if ((v & 0xffff) == LATER_STRAY && call_out(ctx, x) == BPVS_GO_ON)
+		v = walk_again(ctx, v6, PASS_CALLED);
 	if ((v & 0xffff) == LATER_BYPASS)
 		v = run_bypass(ctx);
 	return is_later(v) ? run_special(ctx, x, v & 0xffff) : v;

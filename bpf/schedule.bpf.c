@@ -270,7 +270,7 @@ static __always_inline void call_keep(void)
 
 static __always_inline int template_make(struct conn_scratch *x, struct bpvs_svc *svc)
 {
-	int id = bpvs_sched_run(svc, &x->flow), r;
+	int id = x->caller ? (int)x->caller : bpvs_sched_run(svc, &x->flow), r;
 	struct bpvs_dest *d = dest_get((__u32)id);
 	bool own = x->flow.dport == svc->key.port && x->flow.dport != PORT_FTP;
 
@@ -323,7 +323,7 @@ __noinline int bpvs_template(struct conn_scratch *x, struct bpvs_svc *svc)
 		/* No room for one. */
 		if (x->hit.idx == ~0U)
 			return (int)id;
-		if (!template_usable(dest_get(id))) {
+		if (!template_usable(dest_get(id)) || (x->caller && x->caller != id)) {
 			bpvs_template_stale(x->hit.idx, x->hit.word);
 			continue;
 		}
@@ -437,6 +437,26 @@ static __always_inline __u32 choose(struct conn_scratch *x, struct bpvs_svc *svc
 	return (__u32)id;
 }
 
+/*
+ * The old connection ends. To IPVS both count for a moment, which is when the thresholds are looked
+ * at; the new one is about to be counted, or bpvs_overload() to be called.
+ */
+static __always_inline void conn_succeed(struct conn_scratch *x, __u32 id, struct bpvs_dest *d)
+{
+	struct bpvs_conn *c;
+	bool same;
+
+	if (likely(!x->old_word))
+		return;
+	c = conn_slot(x->old_idx);
+	same = c && d && READ_ONCE(c->dest) == id;
+	if (same)
+		dest_count(d, false, 1);
+	conn_end_old(x);
+	if (same)
+		fetch_add(&d->inactive, -1);
+}
+
 __noinline int bpvs_schedule(struct conn_scratch *x)
 {
 	const struct bpvs_flow *f;
@@ -467,15 +487,15 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_DEFENCE;
 	if (v != BPVS_GO_ON)
 		return v;
-	/* As to IPVS, the old connection counts until its successor is scheduled. */
 	id = choose(x, svc, full);
-	conn_end_old(x);
 	d = dest_get(id);
+	conn_succeed(x, id, d);
 	if (!id || !d)
 		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);
 	if (start && conn_max_reached()) {
 		if (n->control)
 			bpvs_template_release(n->control);
+		bpvs_overload(d);
 		return BPVS_CONN_MAX;
 	}
 	conn_new_fill(n, d, id, dest_port(svc, f, d));
@@ -483,6 +503,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return one_packet(x, d);
 	if (start && conn_make(x, d))
 		return BPVS_GO_ON;
+	bpvs_overload(d);
 	if (!full) {
 		id = (__u32)bpvs_choose_stateless(svc, f);
 		d = dest_get(id);
@@ -492,6 +513,83 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	}
 	hit_stateless(&x->hit, n);
 	return BPVS_GO_ON;
+}
+
+__noinline int bpvs_reply_dest(const struct bpvs_flow *f)
+{
+	__u32 id;
+
+	return f && reply_dest(f, &id) ? (int)(id & ~BPVS_RIP_SHARED) : 0;
+}
+
+/* x->flow is as from a client: a connection to the real server that it came from, x->caller. */
+static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *svc,
+				      const struct bpvs_dest *d, __u32 now)
+{
+	struct conn_new *n = &x->n;
+	int ok = 1;
+
+	key_request(&n->key, &x->flow, now);
+	n->control = 0;
+	if (READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT)
+		ok = bpvs_template(x, svc);
+	key_request(&n->key, &x->flow, now);
+	n->call = 0;
+	if (!ok)
+		return BPVS_NO_REPLY;
+	/* The client may speak with another server by these ports: now it is with this one. */
+	if (bpvs_conn_find(&n->key, &x->hit))
+		bpvs_conn_kill(x->hit.idx, x->hit.word);
+	conn_new_fill(n, d, x->caller, d->port);
+	if (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET) {
+		/* Nothing comes after this packet that its state could be seen by. */
+		if (n->control)
+			bpvs_template_assure(n->control);
+		one_packet(x, d);
+	} else if (!conn_make(x, d)) {
+		return BPVS_NO_REPLY;
+	}
+	/* As a reply has it: this way it goes first. */
+	x->hit.to = svc->key.addr;
+	x->hit.to_port = svc->key.port;
+	return BPVS_GO_ON;
+}
+
+__noinline int bpvs_call_out(struct conn_scratch *x, __u32 now)
+{
+	struct bpvs_flow *f;
+	struct bpvs_dest *d;
+	struct bpvs_svc *svc;
+	__u32 id;
+	int v;
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	f = &x->flow;
+	id = (__u32)bpvs_reply_dest(f);
+	d = id ? dest_get(id) : NULL;
+	svc = d ? svc_get(d->svc) : NULL;
+	if (!svc || !READ_ONCE(svc->pe) || svc->key.fwmark || !svc->key.port || !f->sport ||
+	    f->proto != IPPROTO_UDP)
+		return BPVS_NO_REPLY;
+	v = call_known(x, svc);
+	if (v != BPVS_GO_ON)
+		return v == LATER_CALL ? v : BPVS_NO_REPLY;
+	if (conn_max_reached())
+		return BPVS_NO_REPLY;
+	/* As its client's packets are, which is what keys and templates are made of; and back. */
+	f->saddr = f->daddr;
+	f->sport = f->dport;
+	f->daddr = svc->key.addr;
+	f->dport = svc->key.port;
+	x->caller = id;
+	v = call_start(x, svc, d, now);
+	x->caller = 0;
+	f->daddr = f->saddr;
+	f->dport = f->sport;
+	f->saddr = d->addr;
+	f->sport = d->port;
+	return v;
 }
 
 char _license[] SEC("license") __weak = "GPL";

@@ -25,11 +25,17 @@ int bpvs_svc_find(const struct bpvs_flow *f);
 int bpvs_bypass_make(struct conn_scratch *x);
 
 /*
- * A reply without a connection while the table is, or just was, full: the real server's endpoint
- * tells the service when one service has it as a NAT destination (bpvs_svc_ids holds those too).
+ * The flow x->flow is from a real server: begin a connection of it, if its service has them do so
+ * (those with a persistence engine: SIP): BPVS_GO_ON, and it is in x->hit; LATER_CALL; or another
+ * verdict: there is none.
  */
-static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now,
-					    struct conn_hit *hit)
+int bpvs_call_out(struct conn_scratch *x, __u32 now);
+
+/*
+ * The NAT destination that a packet is from, its id in *ret; or NULL (bpvs_svc_ids holds those,
+ * too). Of several with one endpoint it is one, and *ret has BPVS_RIP_SHARED.
+ */
+static __always_inline struct bpvs_dest *reply_dest(const struct bpvs_flow *f, __u32 *ret)
 {
 	struct bpvs_svc_key key = {
 		.addr = f->saddr,
@@ -37,24 +43,42 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 		.proto = f->proto,
 		.af = f->af | BPVS_KEY_RIP,
 	};
-	struct bpvs_dest *d;
-	struct bpvs_svc *svc;
-	__u32 *id;
+	__u32 *id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
+	struct bpvs_dest *d = id ? dest_get(*id & ~BPVS_RIP_SHARED) : NULL;
 
-	if (likely(!table_full(now)))
-		return false;
-	id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
-	d = id && !(*id & BPVS_RIP_SHARED) ? dest_get(*id) : NULL;
-	svc = d ? svc_get(d->svc) : NULL;
 	/*
 	 * A key that outlived its destination (see lib/rip.c) must not lead to the slot's next
 	 * owner.
 	 */
-	if (!svc || !addr_eq(&d->addr, &f->saddr) || READ_ONCE(d->fwd) != BPVS_FWD_MASQ)
+	if (!d || !addr_eq(&d->addr, &f->saddr) || READ_ONCE(d->fwd) != BPVS_FWD_MASQ)
+		return NULL;
+	*ret = *id;
+	return d;
+}
+
+/* The id of reply_dest()'s alone, or 0: called, for the stack's sake. */
+int bpvs_reply_dest(const struct bpvs_flow *f);
+
+/*
+ * A reply without a connection while the table is, or just was, full: the real server's endpoint
+ * tells the service when one service has it as a NAT destination.
+ */
+static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now,
+					    struct conn_hit *hit)
+{
+	struct bpvs_dest *d;
+	struct bpvs_svc *svc;
+	__u32 id;
+
+	if (likely(!table_full(now)))
+		return false;
+	d = reply_dest(f, &id);
+	svc = d && !(id & BPVS_RIP_SHARED) ? svc_get(d->svc) : NULL;
+	if (!svc)
 		return false;
 	hit->idx = ~0U;
 	hit->word = 0;
-	hit->dest = *id;
+	hit->dest = id;
 	hit->to = svc->key.addr;
 	hit->to_port = svc->key.port;
 	hit->flags = BPVS_FWD_MASQ;

@@ -9,6 +9,7 @@
 
 #include "conn.h"
 #include "parse.h"
+#include "schedule.h"
 
 /* So much of a datagram is looked at. */
 #define SIP_TEXT 4096
@@ -235,4 +236,14 @@ static __always_inline int call_read(ctx_t *ctx, struct conn_scratch *x)
 	(void)x;
 	HOOK(sip)(ctx);
 	return 0;
+}
+
+static __always_inline int call_out(ctx_t *ctx, struct conn_scratch *x)
+{
+	int v;
+
+	if (!READ_ONCE(bpvs_cfg.caller_services))
+		return BPVS_NO_REPLY;
+	v = bpvs_call_out(x, clock_now());
+	return v == LATER_CALL ? call_read(ctx, x) ?: bpvs_call_out(x, clock_now()) : v;
 }

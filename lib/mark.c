@@ -200,8 +200,8 @@ static int route_set(int family, int ifindex, bool gateway)
 }
 
 /*
- * A namespace that never had an IPv4 address (lo down) has no table of local ones, without which the
- * kernel takes every gateway for a broadcast address. It does without until the next call.
+ * A namespace that never had an IPv4 address (lo down) has no table of local ones, without which
+ * the kernel takes every gateway for a broadcast address. It does without until the next call.
  */
 static int route_put(int family, int ifindex)
 {

@@ -37,12 +37,12 @@ static int svc_check(const struct bpvs_svc_info *info)
 	return 0;
 }
 
-static void svc_count(struct bpvs_instance *in, const struct bpvs_svc_key *key, int by)
+static void svc_count(struct bpvs_instance *in, const struct bpvs_svc *svc, int by)
 {
 	struct bpvs_tally tally;
 
 	bpvs_tally_load(in, &tally);
-	bpvs_tally_svc(&tally, key, by);
+	bpvs_tally_svc(&tally, svc, by);
 	bpvs_tally_store(in, &tally);
 }
 
@@ -87,7 +87,7 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 		bpvs_tables_drop_svc(in, id);
 		return err;
 	}
-	svc_count(in, &svc->key, 1);
+	svc_count(in, svc, 1);
 	return 0;
 }
 
@@ -105,7 +105,7 @@ static int svc_del_locked(struct bpvs_instance *in, __u32 id)
 	bpvs_list_clear(in, svc);
 	bpvs_sched_end(in, svc);
 	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
-	svc_count(in, &svc->key, -1);
+	svc_count(in, svc, -1);
 	bpvs_tables_drop_svc(in, id);
 	return 0;
 }
@@ -170,6 +170,7 @@ static int svc_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_info 
 {
 	__u32 id = bpvs_svc_lookup(in, &info->key);
 	struct bpvs_svc *svc = &in->svcs[id];
+	struct bpvs_tally tally;
 	int err;
 
 	if (!id)
@@ -180,9 +181,15 @@ static int svc_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_info 
 	bpvs_tables_touch(in);
 	if (svc->sched != info->sched)
 		err = bpvs_sched_start(in, svc, info->sched);
-	if (!err)
-		svc_set(svc, info);
-	return err;
+	if (err)
+		return err;
+	/* At one go: for the packets of a moment there would be no service otherwise. */
+	bpvs_tally_load(in, &tally);
+	bpvs_tally_svc(&tally, svc, -1);
+	svc_set(svc, info);
+	bpvs_tally_svc(&tally, svc, 1);
+	bpvs_tally_store(in, &tally);
+	return 0;
 }
 
 int bpvs_svc_edit(struct bpvs_instance *in, const struct bpvs_svc_info *info)

@@ -177,8 +177,10 @@ static void scan_dests(struct bpvs_instance *in, bool after_grace)
 
 /* ---- how many services there are of each kind that the data path asks for ---- */
 
-void bpvs_tally_svc(struct bpvs_tally *t, const struct bpvs_svc_key *key, int by)
+void bpvs_tally_svc(struct bpvs_tally *t, const struct bpvs_svc *svc, int by)
 {
+	const struct bpvs_svc_key *key = &svc->key;
+
 	if (key->af == BPVS_V6)
 		t->services6 += (__u32)by;
 	else
@@ -187,6 +189,8 @@ void bpvs_tally_svc(struct bpvs_tally *t, const struct bpvs_svc_key *key, int by
 		t->ftp += (__u32)by;
 	else if (!key->port && !key->fwmark)
 		t->any_port += (__u32)by;
+	if (svc->pe)
+		t->callers += (__u32)by;
 }
 
 void bpvs_tally_load(const struct bpvs_instance *in, struct bpvs_tally *ret)
@@ -195,12 +199,14 @@ void bpvs_tally_load(const struct bpvs_instance *in, struct bpvs_tally *ret)
 	ret->services6 = in->cfg->services6;
 	ret->ftp = in->cfg->ftp_services;
 	ret->any_port = in->cfg->any_port_services;
+	ret->callers = in->cfg->caller_services;
 }
 
 void bpvs_tally_store(struct bpvs_instance *in, const struct bpvs_tally *t)
 {
 	__atomic_store_n(&in->cfg->ftp_services, t->ftp, __ATOMIC_RELAXED);
 	__atomic_store_n(&in->cfg->any_port_services, t->any_port, __ATOMIC_RELAXED);
+	__atomic_store_n(&in->cfg->caller_services, t->callers, __ATOMIC_RELAXED);
 	__atomic_store_n(&in->cfg->services4, t->services4, __ATOMIC_RELEASE);
 	__atomic_store_n(&in->cfg->services6, t->services6, __ATOMIC_RELEASE);
 }
@@ -214,7 +220,7 @@ static void scan_svcs(struct bpvs_instance *in, bool after_grace)
 		const struct bpvs_svc *svc = &in->svcs[id];
 
 		if (svc->flags & BPVS_SVC_IN_USE)
-			bpvs_tally_svc(&tally, &svc->key, 1);
+			bpvs_tally_svc(&tally, svc, 1);
 		if ((svc->flags & BPVS_SVC_IN_USE) || t->svc_refs[id])
 			ids_link(&t->svcs, bpvs_tables_hash(&svc->key), id);
 		else if (after_grace)

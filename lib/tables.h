@@ -207,9 +207,9 @@ void bpvs_route_source(const struct bpvs_addr *to, __u8 af, struct bpvs_addr *re
 
 /* The counts of struct bpvs_config by which the data path knows what to look for. */
 struct bpvs_tally {
-	__u32 services4, services6, ftp, any_port;
+	__u32 services4, services6, ftp, any_port, callers;
 };
 
-void bpvs_tally_svc(struct bpvs_tally *t, const struct bpvs_svc_key *key, int by);
+void bpvs_tally_svc(struct bpvs_tally *t, const struct bpvs_svc *svc, int by);
 void bpvs_tally_load(const struct bpvs_instance *in, struct bpvs_tally *ret);
 void bpvs_tally_store(struct bpvs_instance *in, const struct bpvs_tally *t);

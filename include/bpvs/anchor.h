@@ -5,9 +5,9 @@
 #include <bpvs/config.h>
 
 /* bumped when a tool of another version could misread the maps */
-#define BPVS_ABI 5
+#define BPVS_ABI 6
 /* from here on the anchor begins as it does now */
-#define BPVS_ABI_FIRST 5
+#define BPVS_ABI_FIRST 6
 
 enum bpvs_map_id {
 #define BPVS_MAP(id, name) BPVS_MAP_##id,
@@ -23,7 +23,7 @@ enum bpvs_map_id {
  */
 struct bpvs_anchor {
 	/*
-	 * First what it takes to take an instance down. It stays as it is, from version 5 on, and
+	 * First what it takes to take an instance down. It stays as it is, from version 6 on, and
 	 * so does struct bpvs_dev: tools can end an instance of any version.
 	 */
 	__u32 abi;

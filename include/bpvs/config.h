@@ -45,6 +45,7 @@ struct bpvs_config {
 	__u32 services6;
 	__u32 ftp_services;	 /* services of port 21, and of port 0: looked for ... */
 	__u32 any_port_services; /* ... only where there is one */
+	__u32 caller_services;	 /* services whose real servers may begin a connection (SIP) */
 	/* clock: replies without a connection are guessed statelessly until then */
 	__u32 full_until;
 	/* sysctls of the same name */

@@ -45,7 +45,7 @@ SYSCTLS = {
     "lblcr_expiration": ([1, 86400], ["x"]),
     "nat_icmp_send": ([0, 1], [-1]),
     "pmtu_disc": ([0, 1], [2]),
-    "run_estimation": ([0, 1], [2]),
+    "run_estimation": ([1], [2]),  # 0: uncounted-without-estimation
     "schedule_icmp": ([0, 1], [2]),
     "secure_tcp": ([0, 1, 2, 3], [4, -1]),
     "sloppy_sctp": ([0, 1], [2]),
@@ -183,6 +183,8 @@ TUNNEL_TYPES = [
     "gue --tun-port 6082 --tun-remcsum", "gre", "gre --tun-nocsum", "gre --tun-csum",
 ]
 TUNNEL = r"(?m)^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-i|--ipip)( |$)"
+CALLS = [" call one@host", " call two@host", " call 3"]
+NAT = r"^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-m|--masquerading)( |$)"
 # What is listed in docs/differences.md and may be met: an id, and what of the text (all of these) may meet it.
 LISTED = {
     "fragments-counted": [r"(?m)^frag"],
@@ -190,6 +192,7 @@ LISTED = {
     "newer-sysctls": [r"look sysctl"],
     "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
+    "marked-errors-hop": [r"(?m)^mark\S* \d+ \S+ [wW]", r"(?m)^icmp-error "],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "tunnel-pmtu-told": [TUNNEL, r"icmp-error-by .* mtu "],
@@ -206,7 +209,7 @@ class Service:
         self.dests = {}  # server's name and port -> forwarding option
         self.methods = {}  # the same of all that ever were
         self.gone = []  # servers that were deleted
-        self.persistent = self.ops = False
+        self.persistent = self.ops = self.calls = False
         self.sched = "wlc"
 
     def name(self):
@@ -219,6 +222,7 @@ class Generator:
     def __init__(self, rng, theme):
         self.rng, self.theme = rng, theme
         self.lines, self.services, self.flows, self.marks = [], [], [], []
+        self.ends = []  # virtual ends that had traffic
         self.releases = set()
         self.patience = 1000
         self.edited = False  # has a server's method changed?
@@ -302,7 +306,8 @@ class Generator:
             masks = ["-M 64", "-M 120", "--netmask 126"] if svc.six else [
                 "-M 255.255.255.0", "-M 255.255.255.252", "--netmask 255.255.0.255"]
             words += " " + rng.choice(masks)
-        if svc.kind == "u" and self.chance(4):
+        svc.calls = svc.kind == "u" and self.chance(15 if svc.persistent else 2)
+        if svc.calls:
             words += " --pe sip"
         svc.ops = svc.kind in "uf" and self.chance(80 if self.theme == "ops" else 3)
         if svc.ops:
@@ -479,6 +484,8 @@ class Generator:
         if self.marks:
             self.say("unmark")
             self.marks = []
+            # What goes on to an address that is not the director's is served on (vip-not-local).
+            self.flows = [f for f in self.flows if f[2][0] not in "wW"]
             if self.chance(70):
                 self.do_follow()
                 self.do_mark()
@@ -503,34 +510,41 @@ class Generator:
         kind = rng.choice("tu")
         return kind, self.host("v", 3, self.family()), rng.choice(PORTS[kind]), None
 
-    def clients(self, six, many):
-        """One client end, or a range of them. Few of them, so that they meet again."""
+    def clients(self, six, many, virtual):
+        """One client end, or a range of them. Few of them, so that they meet again; but each virtual end
+        has ports of its own, for replies of two connections that are alike differ (replies-alike)."""
         rng = self.rng
+        if virtual not in self.ends:
+            self.ends.append(virtual)
+        base = 2000 + 40 * self.ends.index(virtual)
         if many:
             if self.chance(50):
-                first = rng.choice([2000, 2000, 2010])
+                first = base + rng.choice([0, 0, 10])
                 return f"{self.host('c', 4, six)}:{first}..{first + rng.randint(2, 14)}"
             kind, top = rng.choice([("c", 12), ("f", 30)])
             first = rng.randint(1, top // 2)
             last = first + rng.randint(1, top // 2)
             names = [f"{kind}{first}", f"{kind}{last}"]
-            return "..".join(n.upper() if six else n for n in names) + f":{rng.randint(2000, 2004)}"
-        return f"{self.host(rng.choice('ccf'), 4, six)}:{rng.randint(2000, 2005)}"
+            return "..".join(n.upper() if six else n for n in names) + f":{base + rng.randint(0, 4)}"
+        return f"{self.host(rng.choice('ccf'), 4, six)}:{base + rng.randint(0, 5)}"
 
     def do_traffic(self):
         rng = self.rng
         kind, host, port, names = self.target()
         six = host[0].isupper()
-        client = self.clients(six, self.chance(55))
         virtual = f"{host}:{port}"
+        client = self.clients(six, self.chance(55), virtual)
         ordered = sorted(names, key=lambda n: int(n[1:])) if names else []
-        if len(ordered) > 1 and self.chance(30) and ".." not in client:
+        alike = any(re.search(NAT, line) for line in self.lines)
+        if len(ordered) > 1 and self.chance(30) and ".." not in client and not alike:
             low, high = int(ordered[0][1:]), int(ordered[-1][1:])
             if high - low < 12:
                 virtual = f"{ordered[0]}..{ordered[-1]}:{port}"
         flow = (kind, client, virtual)
         if kind == "u":
-            self.say(f"udp {client} {virtual}" + rng.choice(["", "", "", " x3", " len 100", " x2 len 700"]))
+            calls = any(s.calls for s in self.services) and self.chance(85)
+            self.say(f"udp {client} {virtual}" + (rng.choice(CALLS) if calls else rng.choice(
+                ["", "", "", " x3", " len 100", " x2 len 700"])))
         elif kind == "t":
             half_open = self.theme != "drop_entry" and self.chance(25)
             verb = "syn" if half_open else "open"
@@ -627,9 +641,9 @@ class Generator:
         return None
 
     def do_odd_packet(self):
-        rng, (kind, host, port, _) = self.rng, self.target()
+        rng, (kind, host, port, marked) = self.rng, self.target()
         six = host[0].isupper()
-        client = self.clients(six, False)
+        client = self.clients(six, False, f"{host}:{port}")
         what = rng.choice(["ttl", "size", "tos", "sum", "frag", "ping", "raw"])
         if what == "ping":
             self.say(f"ping {client.split(':')[0]} {host}")
@@ -638,7 +652,7 @@ class Generator:
         elif what == "frag":
             self.say(f"frag udp {client} {host}:{port} len {rng.choice([1100, 1400, 2500])}")
         else:
-            option = {"ttl": f"ttl {rng.choice([1, 2, 255])}", "tos": f"tos {rng.choice([1, 3, 16, 184])}",
+            option = {"ttl": f"ttl {rng.choice([2 if marked else 1, 2, 255])}", "tos": f"tos {rng.choice([1, 3, 16, 184])}",
                       "size": rng.choice(["", "df "]) + f"len {rng.choice([0, 1, 1300, 1424, 1432, 1444, 1452, 1472])}",
                       "sum": "badsum" if six or kind != "u" else rng.choice(["nosum", "badsum"])}[what]
             verb, flags = ("tcp", rng.choice([" S", " A"])) if kind == "t" else ("udp", "")

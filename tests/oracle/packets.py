@@ -68,6 +68,8 @@ def _options(words):
         word = words.pop(0)
         if word in WORD_OPTIONS:
             options[word] = True
+        elif word == "call":
+            options[word] = words.pop(0)
         elif word in NUMBER_OPTIONS:
             options[word] = int(words.pop(0), 0)
             if not 0 <= options[word] <= NUMBER_OPTIONS[word]:
@@ -86,6 +88,11 @@ def _made(verb, proto, words, steps, need_port=True, **more):
         for step in steps:
             step.data = options["len"]
     return Plan(verb, proto, pairs, steps, options, times, **more)
+
+
+def _udp_by(verb, words):
+    words[:2] = words[1::-1]
+    return _made(verb, frames.UDP, words, [Step(SERVER, data=8)])
 
 
 def _udp(verb, words):
@@ -162,7 +169,7 @@ def _distribution(verb, words):
 
 
 _PLANS = {
-    "udp": _udp, "udp-reply": _udp, "tcp": _tcp, "tcp-reply": _tcp, "sctp": _sctp,
+    "udp": _udp, "udp-reply": _udp, "udp-by": _udp_by, "tcp": _tcp, "tcp-reply": _tcp, "sctp": _sctp,
     "sctp-reply": _sctp, "ping": _ping, "raw": _raw, "frag": _frag, "icmp-error": _icmp_error,
     "icmp-error-by": _icmp_error, "distribution": _distribution,
 }

@@ -14,7 +14,7 @@ LONE = {"d": ("10.2.255.254", "fd00:2::fffe"), "o": ("10.2.255.253", "fd00:2::ff
 MAX_PACKETS = 5000  # of one event: a slip in a range would take hours
 
 PACKET_EVENTS = {
-    "udp", "udp-reply", "tcp", "tcp-reply", "syn", "open", "send", "recv", "shut", "sshut", "close",
+    "udp", "udp-reply", "udp-by", "tcp", "tcp-reply", "syn", "open", "send", "recv", "shut", "sshut", "close",
     "rst", "srst", "sctp", "sctp-reply", "ping", "icmp-error", "icmp-error-by", "frag", "raw",
     "distribution",
 }

@@ -99,7 +99,8 @@ class Namespace:
         self.side("s9", "10.0.99", "2001:db8:99", "02:00:00:00:02")
         self.ip("addr", "add", "10.0.1.100/32", "dev", "c0")
         self.ip("addr", "add", "2001:db8:1::100/128", "dev", "c0", "nodad")
-        self.ip("route", "add", "10.64.0.0/10", "via", "10.0.1.1")
+        for clients in ("10.64.0.0/10", "10.128.0.0/10"):
+            self.ip("route", "add", clients, "via", "10.0.1.1")
         # Real server 4 is behind a narrow path. A router minds the MTU of a locked route only.
         for real in ("10.0.2.4/32", "2001:db8:2::4/128"):
             self.ip("route", "add", real, "dev", "s0", "mtu", "lock", "1400")

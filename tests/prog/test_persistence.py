@@ -296,7 +296,7 @@ def test_a_template_without_connections_ends(world):
     """A one-packet service's never has any."""
     w = world
     v = w.vip()
-    w.ipvsadm(f"-A -u {v} -s rr -o -p 1", f"-a -u {v} -r {w.real(1, 53)} -m")
+    w.ipvsadm(f"-A -u {v} -s rr -o -p 2", f"-a -u {v} -r {w.real(1, 53)} -m")
     w.send(w.client(), 1000, proto="udp")
     assert len(w.templates()) == 1
     deadline = time.monotonic() + 10
@@ -382,3 +382,51 @@ def test_sip_tells_many_calls_of_one_client_apart(world):
     assert sorted(first) == [1] * 50 + [2] * 50 + [3] * 50
     assert [invite(w, w.client(), 2000 + i, n) for i, n in enumerate(lines)] == first
     assert w.persistent() == 150
+
+
+def begun_by(w, real, client, cport, lines):
+    """A datagram of a real server's own to a client: its source then, or its fate."""
+    body = b"NOTIFY sip:a@example.org SIP/2.0\r\n" + b"".join(n + b"\r\n" for n in lines) + b"\r\n"
+    ip = w.fam.ip(w.fam.real(real), client)
+    pkt = Ether(src=mac_real(real), dst=MAC_S0) / ip / l4("udp", 5060, cport) / Raw(body)
+    result = w.prog.deliver(w.hook, pkt, "s0")
+    if result.fate != "sent":
+        return result.fate
+    out = Ether(b"\0" * 12 + bytes([8, 0] if w.fam is V4 else [0x86, 0xDD]) + result.raw[14:])
+    assert (out.payload.dst, out.payload.payload.dport) == (client, cport)
+    assert bytes(out.payload.payload.payload) == body
+    fresh = out.copy()
+    del fresh.payload.payload.chksum
+    assert Ether(bytes(fresh)).payload.payload.chksum == out.payload.payload.chksum
+    return out.payload.src, out.payload.payload.sport
+
+
+@worlds
+@pytest.mark.parametrize("ops", [False, True], ids=["", "one-packet"])
+def test_sip_server_begins(world, ops):
+    """What a SIP server sends of its own comes from the service, and what answers goes to it."""
+    w = world
+    v = w.vip()
+    words = f"-u {v} -s rr -p 60 --pe sip" + " --ops" * ops
+    w.ipvsadm(f"-A {words}", *(f"-a -u {v} -r {w.real(n, 5060)} -m" for n in (1, 2)))
+    ours, two = (w.fam.vip, w.vport), [b"Call-ID: two@host"]
+    assert begun_by(w, 2, w.client(), 1000, two) == ours
+    assert begun_by(w, 2, w.client(), 1001, two) == ours
+    out = w.ns.exec(w.ns.build / "ipvsadm/ipvsadm", "-Ln", "--stats", "-u", v).stdout
+    assert next(line.split()[2:6] for line in out.splitlines() if w.real(2, 5060) in line)[:3] == [
+        "2", "0", "2"]  # fmt: skip
+    assert w.persistent() == 1
+    # by the call's template and not rr, which begins with the last
+    assert invite(w, w.client(), 1002, [b"Call-ID: one@host"]) == 2
+    assert invite(w, w.client(), 1003, two) == 2
+    assert invite(w, w.client(), 1004, [b"Call-ID: three@host"]) == 1
+    # what has no Call-ID is the server's own
+    assert begun_by(w, 1, w.client(), 1005, [b"Via: x"]) == "pass"
+    assert w.persistent() == 3
+    # as is all of it when the engine is taken away
+    w.ipvsadm(f"-E -u {v} -s rr -p 60")
+    assert begun_by(w, 1, w.client(), 1006, two) == "pass"
+    w.ipvsadm(f"-E {words}")
+    assert begun_by(w, 1, w.client(), 1007, two) == ours
+    w.ipvsadm(f"-d -u {v} -r {w.real(1, 5060)}")
+    assert begun_by(w, 1, w.client(), 1008, two) == "pass"
