@@ -131,7 +131,7 @@ def wait_covered(host, dev, wanted=True):
 def test_watch_follows(lone):  # noqa: F811
     """New, renamed, become a port and none any more, away and back, gone: and nothing stays."""
     lone.up("--mode", "tc")
-    with watching(lone.host, lone.bpvs):
+    with watching(lone.host, lone.bpvs) as watch:
         for n in range(8):
             netns.join(lone.host, f"late{n}", lone.peer, f"late{n}")
         for n in range(8):
@@ -144,13 +144,16 @@ def test_watch_follows(lone):  # noqa: F811
         assert "clsact" not in lone.host.run("tc", "qdisc", "show", "dev", "wan0").stdout
         lone.host.ip("link", "set", "wan0", "nomaster")
         wait_covered(lone.host, "wan0")
-        # with its number: the kernel takes all filters off on the way
+        # both before the watch has a look, with its number: the kernel takes all filters off on the way
+        watch.send_signal(signal.SIGSTOP)
         elsewhere = netns.Host(f"{lone.peer.name}-away")
         number = [link["ifindex"] for link in lone.links() if link["ifname"] == "late1"]
         lone.host.ip("link", "set", "late1", "netns", elsewhere.name)
         elsewhere.ip("link", "set", "late1", "netns", lone.host.name)
         elsewhere.delete()
         assert number == [link["ifindex"] for link in lone.links() if link["ifname"] == "late1"]
+        assert not covered(lone.host, "late1")
+        watch.send_signal(signal.SIGCONT)
         wait_covered(lone.host, "late1")
         lone.host.ip("link", "del", "late2")
         assert lone.devices()["wan0"] == "tc" and "late2" not in lone.devices()
