@@ -24,6 +24,9 @@ int bpvs_schedule(struct conn_scratch *x);
  */
 int bpvs_expect(struct conn_scratch *x);
 
+/* The id of the service that a flow is to, or 0. */
+int bpvs_svc_find(const struct bpvs_flow *f);
+
 /* Make the connection of LATER_BYPASS that is in x->n, if it is remembered: 1, or 0: no room. */
 int bpvs_bypass_make(struct conn_scratch *x);
 

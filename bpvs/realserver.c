@@ -28,6 +28,8 @@ struct wish {
 	const char *dev;
 	bool arp_nft;
 	enum { DECAP_AUTO, DECAP_KERNEL, DECAP_BPF } decap;
+	struct rs_tunnel tunnel;
+	bool has_type;
 	struct rs_addr vip[RS_MAX_VIPS];
 	size_t n_vips;
 	struct rs_addr gateway[2]; /* one of each family */
@@ -100,11 +102,23 @@ static int choose(const char *option, const char *value, const char *const names
 	return -EINVAL;
 }
 
+static int set_port(struct wish *w, const char *value)
+{
+	char *end;
+	unsigned long port = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end || !port || port > 65535)
+		return complain("not a port", value);
+	w->tunnel.port = (unsigned short)port;
+	return 0;
+}
+
 static int set_option(struct wish *w, int option, const char *value)
 {
 	static const char *const modes[] = { "", "dr", "tun", "nat", NULL };
 	static const char *const arps[] = { "sysctl", "nft", NULL };
 	static const char *const decaps[] = { "auto", "kernel", "bpf", NULL };
+	static const char *const types[] = { "ipip", "gue", "gre", NULL };
 	int i = 0, err = 0;
 
 	switch (option) {
@@ -127,6 +141,13 @@ static int set_option(struct wish *w, int option, const char *value)
 		err = choose("decap", value, decaps, &i);
 		w->decap = i;
 		return err;
+	case 't':
+		err = choose("tun-type", value, types, &i);
+		w->tunnel.type = i;
+		w->has_type = true;
+		return err;
+	case 'p':
+		return set_port(w, value);
 	}
 	return -EINVAL; /* getopt_long has said why */
 }
@@ -140,6 +161,8 @@ static int parse(int argc, char **argv, struct wish *w)
 		{ "dev", required_argument, NULL, 'd' },
 		{ "arp", required_argument, NULL, 'a' },
 		{ "decap", required_argument, NULL, 'c' },
+		{ "tun-type", required_argument, NULL, 't' },
+		{ "tun-port", required_argument, NULL, 'p' },
 		{},
 	};
 	int option, err = 0;
@@ -182,6 +205,20 @@ static int check_vips(const struct wish *w)
 	return 0;
 }
 
+static int check_tunnel(const struct wish *w)
+{
+	if (w->mode != MODE_TUN && (w->has_type || w->tunnel.port))
+		return complain("--tun-type and --tun-port are for --mode tun", NULL);
+	if (w->tunnel.type == RS_TUNNEL_GUE && !w->tunnel.port)
+		return complain("--tun-type gue needs --tun-port, as the director has it", NULL);
+	if (w->tunnel.type != RS_TUNNEL_GUE && w->tunnel.port)
+		return complain("--tun-port is for --tun-type gue", NULL);
+	if (w->tunnel.type != RS_TUNNEL_IPIP && w->decap == DECAP_KERNEL)
+		return complain("--decap kernel is for ipip; gue and gre are taken apart by BPF",
+				NULL);
+	return 0;
+}
+
 static int check(const struct wish *w)
 {
 	if (w->mode == MODE_NONE)
@@ -196,6 +233,8 @@ static int check(const struct wish *w)
 				NULL);
 	if (w->n_gateways == 2 && w->gateway[0].family == w->gateway[1].family)
 		return complain("more than one --gateway of a family", w->gateway[1].text);
+	if (check_tunnel(w))
+		return -EINVAL;
 	if (geteuid())
 		return complain("only root can do this", NULL);
 	if (!if_nametoindex(w->dev))
@@ -264,7 +303,7 @@ static bool kernel_tunnel(const struct wish *w)
 {
 	const char *const modprobe[] = { "modprobe", "-q", "ipip", NULL };
 
-	if (w->decap == DECAP_BPF || has_family(w, AF_INET6))
+	if (w->decap == DECAP_BPF || w->tunnel.type != RS_TUNNEL_IPIP || has_family(w, AF_INET6))
 		return false;
 	if (if_nametoindex("tunl0"))
 		return true;
@@ -294,6 +333,7 @@ static int up_tun_bpf(struct rs_journal *j, const struct wish *w)
 	err = quiet_arp(j, w, "lo");
 	err = err ?: rs_rp_filter_loosen(j, w->dev);
 	err = err ?: rs_decap_attach(j, w->dev);
+	err = err ?: rs_decap_end_add(j, w->dev, &w->tunnel);
 	for (size_t i = 0; !err && i < w->n_vips; i++)
 		err = rs_decap_add(j, w->dev, &w->vip[i]);
 	return err ?: add_vips(j, w, "lo");
@@ -344,6 +384,7 @@ static int undo_line(char *line)
 		{ "arpvip", rs_arp_filter_vip_undo },
 		{ "decap", rs_decap_undo },
 		{ "decapvip", rs_decap_vip_undo },
+		{ "decapend", rs_decap_end_undo },
 	};
 	char empty[] = "", *field[MAX_FIELDS];
 

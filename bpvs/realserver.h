@@ -14,6 +14,12 @@ struct rs_addr {
 	char text[INET6_ADDRSTRLEN];
 };
 
+/* The end of a tunnel, numbered as ipvsadm's names of types are listed. */
+struct rs_tunnel {
+	enum { RS_TUNNEL_IPIP, RS_TUNNEL_GUE, RS_TUNNEL_GRE } type;
+	unsigned short port; /* GUE's */
+};
+
 /* 0, or -EINVAL; v4 and v6 */
 int rs_addr_parse(const char *text, struct rs_addr *ret);
 
@@ -51,6 +57,7 @@ int rs_gateway_set(struct rs_journal *j, const struct rs_addr *gateway, const ch
 int rs_arp_filter_set(struct rs_journal *j);
 int rs_arp_filter_add(struct rs_journal *j, const struct rs_addr *vip);
 int rs_decap_attach(struct rs_journal *j, const char *dev);
+int rs_decap_end_add(struct rs_journal *j, const char *dev, const struct rs_tunnel *t);
 int rs_decap_add(struct rs_journal *j, const char *dev, const struct rs_addr *vip);
 
 /*
@@ -68,6 +75,7 @@ int rs_arp_filter_undo(char *const field[]);
 int rs_arp_filter_vip_undo(char *const field[]);
 int rs_decap_undo(char *const field[]);
 int rs_decap_vip_undo(char *const field[]);
+int rs_decap_end_undo(char *const field[]);
 
 /* Prints the counters of a recorded decapsulation. */
 void rs_decap_status(char *const field[]);

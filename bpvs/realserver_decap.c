@@ -158,6 +158,83 @@ static int map_of_prog(uint32_t prog_id, const char *name)
 	return -ENOENT;
 }
 
+static const char *const tunnel_name[] = {
+	[RS_TUNNEL_IPIP] = "ipip",
+	[RS_TUNNEL_GUE] = "gue",
+	[RS_TUNNEL_GRE] = "gre",
+};
+
+static uint32_t end_key(unsigned int type, unsigned int port)
+{
+	static const uint8_t proto[] = {
+		[RS_TUNNEL_IPIP] = IPPROTO_IPIP,
+		[RS_TUNNEL_GUE] = IPPROTO_UDP,
+		[RS_TUNNEL_GRE] = IPPROTO_GRE,
+	};
+
+	return bpvs_decap_end(proto[type], (uint16_t)port);
+}
+
+static const char *port_text(char *buf, size_t size, unsigned int port)
+{
+	snprintf(buf, size, port ? " port %u" : "", port);
+	return buf;
+}
+
+int rs_decap_end_add(struct rs_journal *j, const char *dev, const struct rs_tunnel *t)
+{
+	uint32_t key = end_key(t->type, t->port);
+	char port[16];
+	struct filter f;
+	uint8_t one = 1;
+	int map, err;
+
+	if (!filter_find(j, dev, &f))
+		return complain(dev, "the decapsulation has gone", -ENOENT);
+	map = map_of_prog(f.prog_id, "bpvs_rs_ends");
+	if (map < 0)
+		return complain(dev,
+				"the decapsulation there is another version's, take it off "
+				"first (bpvs realserver down)",
+				map);
+	port_text(port, sizeof(port), t->port);
+	if (!bpf_map_lookup_elem(map, &key, &one)) {
+		printf("%s tunnels%s end on %s already\n", tunnel_name[t->type], port, dev);
+		close(map);
+		return 0;
+	}
+	err = rs_journal_push(j, "decapend\t%s\t%u\t%u\t%u", dev, t->type, t->port, f.prog_id);
+	if (!err) {
+		err = bpf_map_update_elem(map, &key, &one, BPF_ANY);
+		if (err)
+			rs_journal_pop(j);
+	}
+	close(map);
+	if (err)
+		return complain(dev, "cannot add an end of tunnels", err);
+	printf("%s tunnels%s end on %s now\n", tunnel_name[t->type], port, dev);
+	return 0;
+}
+
+int rs_decap_end_undo(char *const field[])
+{
+	unsigned int type = (unsigned int)strtoul(field[2], NULL, 10) % 3;
+	unsigned int at = (unsigned int)strtoul(field[3], NULL, 10);
+	uint32_t key = end_key(type, at);
+	int map = map_of_prog(strtoul(field[4], NULL, 10), "bpvs_rs_ends");
+	char port[16];
+
+	port_text(port, sizeof(port), at);
+	if (map < 0 || bpf_map_delete_elem(map, &key))
+		printf("%s tunnels%s do not end on %s any more\n", tunnel_name[type], port,
+		       field[1]);
+	else
+		printf("%s tunnels%s no longer end on %s\n", tunnel_name[type], port, field[1]);
+	if (map >= 0)
+		close(map);
+	return 0;
+}
+
 int rs_decap_add(struct rs_journal *j, const char *dev, const struct rs_addr *vip)
 {
 	struct filter f;
@@ -261,6 +338,7 @@ void rs_decap_status(char *const field[])
 		[BPVS_DECAP_NOT_LOCAL] = "left alone, not to this host",
 		[BPVS_DECAP_ECN] = "dropped, congestion mark nobody would hear of",
 		[BPVS_DECAP_ERROR] = "dropped, header not removable",
+		[BPVS_DECAP_UNKNOWN] = "left alone, header not understood",
 	};
 	struct filter f = filter_read(field[1], field);
 	int map;

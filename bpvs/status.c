@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* bpvs status: what is loaded, where, how large; with -v where packets went and why. */
+#include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include "json.h"
@@ -54,6 +56,25 @@ static void print_memory(const struct bpvs_status *s)
 		       why[s->memory]);
 }
 
+/* IPVS would have balanced these. */
+static void print_past(struct bpvs_instance *in, const struct bpvs_status *s)
+{
+	char dev[IF_NAMESIZE];
+	__u64 past;
+
+	if (s->tripwire) {
+		printf("past BPVS: not counted: %s\n", strerror(s->tripwire));
+		return;
+	}
+	if (bpvs_counter_get(in, BPVS_EV_PAST, &past))
+		return;
+	printf("past BPVS: %llu packets for services, by devices that were not served",
+	       (unsigned long long)past);
+	if (past)
+		printf(" (last: %s)", if_indextoname(s->past_ifindex, dev) ?: "one that is gone");
+	putchar('\n');
+}
+
 static int print_status(struct bpvs_instance *in, bool verbose)
 {
 	struct bpvs_status s;
@@ -68,6 +89,7 @@ static int print_status(struct bpvs_instance *in, bool verbose)
 	       s.conns_max, s.conn_bytes, (unsigned long long)s.table_bytes >> 20);
 	printf("services: %u of %u\n", s.services, s.services_max);
 	printf("real servers: at most %u in all\n", s.dests_max);
+	print_past(in, &s);
 	print_memory(&s);
 	printf("timer: longest gap %llu us, longest run %llu us\n",
 	       (unsigned long long)s.tick_gap_ns / 1000, (unsigned long long)s.tick_cost_ns / 1000);
@@ -132,6 +154,20 @@ static struct json_object *make_memory(const struct bpvs_status *s)
 	return o;
 }
 
+static struct json_object *make_past(struct bpvs_instance *in, const struct bpvs_status *s)
+{
+	struct json_object *o = json_object_new_object();
+	char dev[IF_NAMESIZE];
+	__u64 past;
+
+	bpvs_json_add(o, "counted", json_object_new_boolean(!s->tripwire));
+	if (!s->tripwire && !bpvs_counter_get(in, BPVS_EV_PAST, &past))
+		bpvs_json_add(o, "packets", json_object_new_uint64(past));
+	if (s->past_ifindex && if_indextoname(s->past_ifindex, dev))
+		bpvs_json_add(o, "last_device", json_object_new_string(dev));
+	return o;
+}
+
 static struct json_object *make_timer(const struct bpvs_status *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -162,6 +198,7 @@ static int print_json(struct bpvs_instance *in)
 	bpvs_json_put(&out, "table_bytes", json_object_new_uint64(s.table_bytes));
 	bpvs_json_put(&out, "services", make_use(s.services, s.services_max));
 	bpvs_json_put(&out, "destinations_most", json_object_new_uint64(s.dests_max));
+	bpvs_json_put(&out, "past", make_past(in, &s));
 	bpvs_json_put(&out, "memory", make_memory(&s));
 	bpvs_json_put(&out, "timer", make_timer(&s));
 	bpvs_json_put(&out, "counters", make_counters(in));
@@ -187,5 +224,6 @@ int cmd_status(int argc, char **argv)
 	if (!err)
 		return 0;
 	fprintf(stderr, "bpvs status: %s\n", *bpvs_error() ? bpvs_error() : strerror(-err));
-	return 1;
+	/* So that scripts can tell an engine that is not theirs from none. */
+	return err == -EPROTO ? 3 : 1;
 }

@@ -71,7 +71,9 @@ struct bpvs_status {
 		BPVS_MEMORY_LOCKED,  /* programs may not read the kernel's memory */
 	} memory;
 	__u64 free_pages;
-	int few_pages;			 /* amemthresh */
+	int few_pages; /* amemthresh */
+	int tripwire;  /* 0, or the errno: what comes past our programs is not counted */
+	unsigned int past_ifindex; /* the device that such a packet came by last; 0 = none did */
 	__u64 tick_gap_ns, tick_cost_ns; /* of the timer, since it was brought up */
 };
 
@@ -86,6 +88,13 @@ struct bpvs_device_info {
 /* Every device of the namespace but lo. */
 int bpvs_device_walk(struct bpvs_instance *in,
 		     int (*cb)(const struct bpvs_device_info *dev, void *arg), void *arg);
+
+/*
+ * watch.c: cover devices as they appear, until the descriptor can be read. Whether an instance is
+ * there to cover them for is told at the start and after each change of devices: 0, -ENOENT for
+ * none, or another error.
+ */
+int bpvs_watch(int stop, void (*tell)(int err, void *arg), void *arg);
 
 /* Exclusive lock of the instance's tables between tools; given back by unlock, close or death. */
 int bpvs_lock(struct bpvs_instance *in);

@@ -277,6 +277,48 @@ static int names_exist(const struct bpvs_link *ls, size_t num, const char *const
 	return 0;
 }
 
+static void xdp_drop(const struct bpvs_programs *p, int ifindex)
+{
+	static const __u32 modes[] = { XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE };
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		__u32 id = 0;
+
+		if (!bpf_xdp_query_id(ifindex, (int)modes[i], &id) && id && id == p->xdp_id)
+			bpf_xdp_detach(ifindex, modes[i], NULL);
+	}
+}
+
+static bool is_covered(const struct bpvs_dev *devs, const struct bpvs_link *l)
+{
+	const struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
+
+	return d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED);
+}
+
+/* It has become a port since; what forwarding we switched on is mark.c's to undo. */
+static void uncover(const struct bpvs_programs *p, struct bpvs_dev *devs, const struct bpvs_link *l)
+{
+	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
+	__u32 flags = d->flags, keep = flags & (BPVS_DEV_FORWARD4 | BPVS_DEV_FORWARD6);
+
+	xdp_drop(p, l->ifindex);
+	bpvs_tc_drop(l->ifindex, flags & BPVS_DEV_QDISC);
+	if (keep)
+		__atomic_store_n(&d->flags, keep, __ATOMIC_RELEASE);
+	else
+		memset(d, 0, sizeof(*d));
+}
+
+void bpvs_device_forget(const struct bpvs_programs *p, struct bpvs_dev *devs, int ifindex)
+{
+	struct bpvs_dev *d = &devs[ifindex % BPVS_DEVS];
+	__u32 id;
+
+	if (d->ifindex == (__u32)ifindex && (bpvs_tc_find(ifindex, &id) || id != p->tc_id))
+		memset(d, 0, sizeof(*d));
+}
+
 int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enum bpvs_mode mode,
 		       const char *const *only)
 {
@@ -296,6 +338,8 @@ int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enu
 		/* A device that vanished since is no error; the first real one is reported. */
 		if (e && e != -ENODEV && !err)
 			err = e;
+		if (!only && !wanted(&ls[i], NULL) && is_covered(devs, &ls[i]))
+			uncover(p, devs, &ls[i]);
 	}
 	for (i = 0; i < num; i++) {
 		struct bpvs_dev *d = &devs[ls[i].ifindex % BPVS_DEVS];
@@ -309,35 +353,24 @@ out:
 	return err;
 }
 
-int bpvs_devices_refresh(struct bpvs_dev *devs)
+int bpvs_devices_refresh(struct bpvs_dev *devs, bool *ret_stale)
 {
 	struct bpvs_link *ls = NULL;
 	size_t num = 0;
+	bool stale = false;
 	int err = bpvs_links_get(&ls, &num);
 
 	if (err)
 		return err;
 	forget_gone(devs, ls, num);
 	for (size_t i = 0; i < num; i++) {
-		const struct bpvs_dev *d = &devs[ls[i].ifindex % BPVS_DEVS];
-
-		if (d->ifindex == (__u32)ls[i].ifindex && (d->flags & BPVS_DEV_COVERED))
-			dev_write(devs, &ls[i], d->flags);
+		if (is_covered(devs, &ls[i]))
+			dev_write(devs, &ls[i], devs[ls[i].ifindex % BPVS_DEVS].flags);
+		stale |= wanted(&ls[i], NULL) != is_covered(devs, &ls[i]);
 	}
 	free(ls);
+	*ret_stale = stale;
 	return 0;
-}
-
-static void xdp_drop(const struct bpvs_programs *p, int ifindex)
-{
-	static const __u32 modes[] = { XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE };
-
-	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		__u32 id = 0;
-
-		if (!bpf_xdp_query_id(ifindex, (int)modes[i], &id) && id && id == p->xdp_id)
-			bpf_xdp_detach(ifindex, modes[i], NULL);
-	}
 }
 
 int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs)

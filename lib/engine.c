@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,7 @@ static int anchor_write(struct bpvs_bpf *s, const struct bpvs_up_opts *o,
 {
 	struct bpvs_anchor a = {
 		.abi = BPVS_ABI,
+		.devs_id = map_id(s->maps.bpvs_devs),
 		.xdp_id = p->xdp_id,
 		.tc_id = p->tc_id,
 		.mark_id = prog_id(bpf_program__fd(s->progs.bpvs_mark)),
@@ -367,8 +369,23 @@ static int start_timer(struct bpvs_bpf *s)
 	return 0;
 }
 
-static int pin_all(struct bpvs_bpf *s)
+/* It ends with the network namespace. Without one all works, but for the count. */
+static struct bpf_link *tripwire_set(struct bpvs_bpf *s, struct bpvs_anchor *a)
 {
+	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct bpf_link *link = NULL;
+
+	if (ns >= 0)
+		link = bpf_program__attach_netns(s->progs.bpvs_tripwire, ns);
+	a->tripwire = link ? 0 : (__u32)errno;
+	if (ns >= 0)
+		close(ns);
+	return link;
+}
+
+static int pin_all(struct bpvs_bpf *s, struct bpvs_anchor *a)
+{
+	struct bpf_link *tripwire = tripwire_set(s, a);
 	struct bpvs_pin pins[] = {
 		{ "alive", bpf_map__fd(s->maps.bpvs_alive) },
 		{ "timer", bpf_map__fd(s->maps.bpvs_timer) },
@@ -378,15 +395,22 @@ static int pin_all(struct bpvs_bpf *s)
 		{ "mark-out", bpf_program__fd(s->progs.bpvs_mark_out) },
 		{ "out", bpf_program__fd(s->progs.bpvs_out) },
 		{ "out-next", bpf_map__fd(s->maps.bpvs_out_next) },
+		{ "tripwire", tripwire ? bpf_link__fd(tripwire) : -1 },
 	};
+	size_t num = sizeof(pins) / sizeof(*pins) - !tripwire;
 	__u32 zero = 0, lo = LO_IFINDEX;
 	int walk = bpf_program__fd(s->progs.bpvs_out_walk);
+	int err = 0;
 
 	if (bpf_map_update_elem(bpf_map__fd(s->maps.bpvs_out_next), &zero, &walk, 0))
-		return bpvs_fail(-errno, "cannot chain programs: %s", strerror(errno));
-	if (bpf_map_update_elem(bpf_map__fd(s->maps.bpvs_alive), &zero, &lo, 0))
-		return bpvs_fail(-errno, "cannot mark the namespace: %s", strerror(errno));
-	return bpvs_hold(pins, sizeof(pins) / sizeof(*pins));
+		err = bpvs_fail(-errno, "cannot chain programs: %s", strerror(errno));
+	else if (bpf_map_update_elem(bpf_map__fd(s->maps.bpvs_alive), &zero, &lo, 0))
+		err = bpvs_fail(-errno, "cannot mark the namespace: %s", strerror(errno));
+	if (!err)
+		err = bpvs_hold(pins, num);
+	/* The pin holds it from now on. */
+	bpf_link__destroy(tripwire);
+	return err;
 }
 
 static int take_down(struct bpvs_anchor *a);
@@ -413,7 +437,7 @@ static int raise_up(struct bpvs_bpf *s, const struct bpvs_up_opts *o, const stru
 	}
 	err = lo_on(before);
 	if (!err)
-		err = pin_all(s);
+		err = pin_all(s, a);
 	if (!err)
 		err = start_timer(s);
 	if (!err) {
@@ -441,9 +465,10 @@ static int up_locked(const struct bpvs_up_opts *o)
 	if (!err) {
 		bool ready = a->ready;
 
-		if (!ready)
-			take_down(a);
+		err = ready ? bpvs_anchor_check(a) : take_down(a);
 		bpvs_anchor_unmap(a);
+		if (err)
+			return err;
 		if (ready)
 			return bpvs_fail(-EEXIST, "this network namespace has an instance already");
 	} else if (err != -ENOENT) {
@@ -484,14 +509,21 @@ int bpvs_up(const struct bpvs_up_opts *o)
 
 /* ---- down ---- */
 
+/* Of any version whose anchor begins as ours does. */
 static int take_down(struct bpvs_anchor *a)
 {
 	struct bpvs_programs p = { -1, -1, a->xdp_id, a->tc_id };
 	int before[LO_PATHS] = { (int)a->forwarding4, (int)a->forwarding6, (int)a->accept_local };
-	int fd = bpf_map_get_fd_by_id(a->map_ids[BPVS_MAP_DEVS]);
+	int fd = bpf_map_get_fd_by_id(a->devs_id);
 	struct bpvs_dev *devs = NULL;
 	size_t size = 0;
 
+	if (a->abi < BPVS_ABI_FIRST)
+		return bpvs_fail(-EPROTO,
+				 "the engine here is too old (map layout %u) for these "
+				 "tools to take it down: use those that made it, or restart "
+				 "the machine",
+				 a->abi);
 	if (fd >= 0) {
 		devs = bpvs_map_devs(fd, &size);
 		close(fd);
@@ -518,7 +550,8 @@ int bpvs_down(void)
 		return err;
 	err = bpvs_anchor_find(&a);
 	if (!err) {
-		__atomic_store_n(&a->ready, 0, __ATOMIC_RELEASE);
+		if (a->abi >= BPVS_ABI_FIRST)
+			__atomic_store_n(&a->ready, 0, __ATOMIC_RELEASE);
 		err = take_down(a);
 		bpvs_anchor_unmap(a);
 	} else if (err == -ENOENT) {
@@ -539,21 +572,46 @@ static int find_ready(struct bpvs_anchor **ret)
 
 	if (err)
 		return err;
-	if (__atomic_load_n(&(*ret)->ready, __ATOMIC_ACQUIRE))
-		return 0;
+	if (__atomic_load_n(&(*ret)->ready, __ATOMIC_ACQUIRE)) {
+		err = bpvs_anchor_check(*ret);
+		if (err)
+			bpvs_anchor_unmap(*ret);
+		return err;
+	}
 	/* Being brought up or down by somebody who has the lock, or a wreck if nobody has. */
 	bpvs_anchor_unmap(*ret);
 	err = bpvs_lock_take(&lock);
 	if (err)
 		return err;
 	err = bpvs_anchor_find(ret);
-	if (!err && !(*ret)->ready) {
-		take_down(*ret);
-		bpvs_anchor_unmap(*ret);
-		err = -ENOENT;
+	if (!err) {
+		bool ready = (*ret)->ready;
+
+		err = ready ? bpvs_anchor_check(*ret) : take_down(*ret) ?: -ENOENT;
+		if (err)
+			bpvs_anchor_unmap(*ret);
 	}
 	bpvs_lock_drop(lock);
 	return err;
+}
+
+/* What cannot be covered now is reported by status, not by every command. */
+static void devices_renew(struct bpvs_instance *in, const struct bpvs_anchor *a)
+{
+	struct bpvs_programs p = { in->fd_xdp, in->fd_tc, a->xdp_id, a->tc_id };
+	bool stale;
+	int lock;
+
+	if (bpvs_devices_refresh(in->devs, &stale) || !stale || !a->all_devs)
+		return;
+	/* Lest something is put on a device where whoever takes the instance down has been. */
+	if (bpvs_lock_take(&lock))
+		return;
+	if (__atomic_load_n(&a->ready, __ATOMIC_ACQUIRE)) {
+		bpvs_devices_cover(&p, in->devs, (enum bpvs_mode)a->mode, NULL);
+		bpvs_out_cover(in);
+	}
+	bpvs_lock_drop(lock);
 }
 
 /* Other tools may have removed rules, and devices come. What cannot be done, status tells. */
@@ -587,15 +645,7 @@ int bpvs_open(struct bpvs_instance **ret)
 	err = bpvs_open_found(a, &in);
 	if (err)
 		return err;
-	if (a->all_devs) {
-		struct bpvs_programs p = { in->fd_xdp, in->fd_tc, a->xdp_id, a->tc_id };
-
-		/* What cannot be covered now is reported by status, not by every command. */
-		bpvs_devices_cover(&p, in->devs, (enum bpvs_mode)a->mode, NULL);
-	} else {
-		bpvs_devices_refresh(in->devs);
-	}
-	bpvs_out_cover(in);
+	devices_renew(in, a);
 	if (in->cfg->mark_ifindex)
 		marks_renew(in);
 	*ret = in;
@@ -643,6 +693,8 @@ int bpvs_status_get(struct bpvs_instance *in, struct bpvs_status *ret)
 								   : BPVS_MEMORY_KNOWN;
 	ret->free_pages = in->cfg->free_pages;
 	ret->few_pages = in->cfg->amemthresh;
+	ret->tripwire = (int)a->tripwire;
+	ret->past_ifindex = in->cfg->past_ifindex;
 	ret->tick_gap_ns = in->cfg->tick_gap;
 	ret->tick_cost_ns = in->cfg->tick_cost;
 	return 0;

@@ -15,8 +15,7 @@
 #define BPVS_TABLE 47545
 
 /* In struct bpvs_dev: the tools' own marks. */
-#define BPVS_DEV_COVERED  0x100	 /* TC is on it */
-#define BPVS_DEV_QDISC	  0x200	 /* and we made the qdisc for it */
+#define BPVS_DEV_QDISC	  0x200	 /* we made the qdisc for our TC program */
 #define BPVS_DEV_NATIVE	  0x400	 /* XDP in the driver, else generic */
 #define BPVS_DEV_FOREIGN  0x800	 /* somebody else's XDP program was there */
 #define BPVS_DEV_FORWARD4 0x1000 /* we switched its forwarding on (mark.c) */
@@ -55,8 +54,16 @@ struct bpvs_programs {
 /* Put our programs on what should have them and write bpvs_devs; `only` as in bpvs_up_opts. */
 int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enum bpvs_mode mode,
 		       const char *const *only);
-/* The devices that were named: what has changed of those that are there, such as their MACs. */
-int bpvs_devices_refresh(struct bpvs_dev *devs);
+/*
+ * It went. Should there be one of that number again, without our programs, it is not taken for the
+ * one that was covered. Under the instance's lock.
+ */
+void bpvs_device_forget(const struct bpvs_programs *p, struct bpvs_dev *devs, int ifindex);
+/*
+ * What has changed of those that have them, such as their MACs. Stale: there are devices to put
+ * them on, or to take them off, where none were named.
+ */
+int bpvs_devices_refresh(struct bpvs_dev *devs, bool *ret_stale);
 /* Take them off again, wherever in this namespace they are. */
 int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs);
 /* A program on bpvs0, or at egress; it may be there already. */
@@ -91,8 +98,10 @@ int bpvs_unhold(void);
 
 /* ---- find.c: the instance of this namespace ---- */
 
-/* -ENOENT: none. The anchor stays mapped until bpvs_anchor_unmap(). */
+/* -ENOENT: none. The anchor, of any version, stays mapped until bpvs_anchor_unmap(). */
 int bpvs_anchor_find(struct bpvs_anchor **ret);
+/* -EPROTO: it is of another version, of which only its first members are known. */
+int bpvs_anchor_check(const struct bpvs_anchor *a);
 void bpvs_anchor_unmap(struct bpvs_anchor *a);
 int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret);
 const struct bpvs_anchor *bpvs_instance_anchor(const struct bpvs_instance *in);

@@ -87,14 +87,18 @@ int bpvs_anchor_find(struct bpvs_anchor **ret)
 	if (err)
 		return err;
 	*ret = at;
-	if ((*ret)->abi == BPVS_ABI)
+	return 0;
+}
+
+int bpvs_anchor_check(const struct bpvs_anchor *a)
+{
+	if (a->abi == BPVS_ABI)
 		return 0;
-	err = bpvs_fail(-EPROTO,
-			"the instance here speaks version %u of the map layout, this tool %u: "
-			"use, or take it down with, the tools that brought it up",
-			(*ret)->abi, BPVS_ABI);
-	bpvs_anchor_unmap(*ret);
-	return err;
+	return bpvs_fail(-EPROTO,
+			 "the engine in this network namespace is another version's (map layout "
+			 "%u, of this tool %u): it serves on as it is until it is taken out "
+			 "(bpvs down)",
+			 a->abi, BPVS_ABI);
 }
 
 void bpvs_anchor_unmap(struct bpvs_anchor *a)

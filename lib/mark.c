@@ -154,24 +154,38 @@ static void link_no_address6(int ifindex)
 	bpvs_nl_send(&nl);
 }
 
-static int route_put(int family, int ifindex)
+static int route_set(int family, int ifindex, bool gateway)
 {
 	struct rtmsg m = {
 		.rtm_family = (__u8)family,
 		.rtm_protocol = BPVS_RTPROT,
 		.rtm_type = RTN_UNICAST,
-		.rtm_flags = RTNH_F_ONLINK,
+		.rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
+		.rtm_flags = gateway ? RTNH_F_ONLINK : 0,
 	};
 	struct bpvs_nl nl;
 
 	bpvs_nl_begin(&nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &m, sizeof(m));
 	mnl_attr_put_u32(nl.n, RTA_TABLE, BPVS_TABLE);
 	mnl_attr_put_u32(nl.n, RTA_OIF, (__u32)ifindex);
+	if (!gateway)
+		return bpvs_nl_send(&nl);
 	if (family == AF_INET)
 		mnl_attr_put_u32(nl.n, RTA_GATEWAY, htonl(VIA4));
 	else
 		mnl_attr_put(nl.n, RTA_GATEWAY, sizeof(via6), via6);
 	return bpvs_nl_send(&nl);
+}
+
+/*
+ * A namespace that never had an IPv4 address (lo down) has no table of local ones, without which
+ * the kernel takes every gateway for a broadcast address. It does without until the next call.
+ */
+static int route_put(int family, int ifindex)
+{
+	int err = route_set(family, ifindex, true);
+
+	return err == -EINVAL && family == AF_INET ? route_set(family, ifindex, false) : err;
 }
 
 static int device_put(struct bpvs_instance *in, const bool *families_on)

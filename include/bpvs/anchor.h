@@ -6,6 +6,8 @@
 
 /* bumped when a tool of another version could misread the maps */
 #define BPVS_ABI 6
+/* from here on the anchor begins as it does now */
+#define BPVS_ABI_FIRST 6
 
 enum bpvs_map_id {
 #define BPVS_MAP(id, name) BPVS_MAP_##id,
@@ -20,21 +22,27 @@ enum bpvs_map_id {
  * they see, and through it the maps and programs by their ids.
  */
 struct bpvs_anchor {
+	/*
+	 * First what it takes to take an instance down. It stays as it is, from version 6 on, and
+	 * so does struct bpvs_dev: tools can end an instance of any version.
+	 */
 	__u32 abi;
 	/* 0 while it is brought up: what is found so, with the lock free, is a wreck */
 	__u32 ready;
-	__u32 map_ids[BPVS_MAPS];
 	__u32 xdp_id;
 	__u32 tc_id;
-	__u32 mode;	   /* enum bpvs_mode, for devices to come */
-	__u32 all_devs;	   /* 1: devices that appear later are covered too */
-	__u32 conns;	   /* as asked for */
+	__u32 devs_id;	   /* the map bpvs_devs */
 	__u32 forwarding4; /* of lo before we set it to 1 */
 	__u32 forwarding6;
 	__u32 accept_local; /* the same of lo's, for IPv4 */
-	__u32 mark_id;	    /* programs of bpvs0 */
+	/* All else, as of this version. */
+	__u32 map_ids[BPVS_MAPS];
+	__u32 mode;	/* enum bpvs_mode, for devices to come */
+	__u32 all_devs; /* 1: devices that appear later are covered too */
+	__u32 conns;	/* as asked for */
+	__u32 mark_id;	/* programs of bpvs0 */
 	__u32 mark_out_id;
-	__u32 out_id; /* the program at egress */
-	__u32 pad;
+	__u32 out_id;	       /* the program at egress */
+	__u32 tripwire;	       /* 0, or the errno that there is none for */
 	struct bpvs_rodata ro; /* what the programs were loaded with */
 };

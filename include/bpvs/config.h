@@ -125,6 +125,8 @@ struct bpvs_config {
 	__s32 sync_version;
 	__s32 backup_runs;  /* a synchronisation daemon receives, and none sends: see backup_only */
 	__u32 mark_ifindex; /* bpvs0, while there are services of firewall marks; else 0 */
+	__u32 past_ifindex; /* the device that bpf/tripwire.bpf.c counted last */
+	__u32 pad1;
 	__u64 sync_qlen_max;
 	__u64 est_cpulist[BPVS_EST_CPUS / 64];
 };
@@ -173,8 +175,9 @@ static inline __u32 bpvs_filter_bit(const struct bpvs_addr *a)
  * one that has it not is served by TC alone.
  */
 #define BPVS_DEVS	  4096
-#define BPVS_DEV_XDP	  0x1 /* our XDP program sits on it (or on its parent) */
-#define BPVS_DEV_REDIRECT 0x2 /* frames may be redirected to it from XDP */
+#define BPVS_DEV_XDP	  0x1	/* our XDP program sits on it (or on its parent) */
+#define BPVS_DEV_REDIRECT 0x2	/* frames may be redirected to it from XDP */
+#define BPVS_DEV_COVERED  0x100 /* our TC program sits on it */
 
 struct bpvs_dev {
 	__u32 ifindex;

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the decapsulating program of a TUN real server counts: one per-CPU __u64 each. */
+/* What `bpvs realserver` and the decapsulating program of a TUN real server say to each other. */
 #pragma once
 
+#include <linux/types.h>
+
+/* The key of an end of a tunnel: the protocol in the outer header, and GUE's port. */
+static inline __u32 bpvs_decap_end(__u8 proto, __u16 port)
+{
+	return (__u32)proto << 16 | port;
+}
+
+/* Counters: one per-CPU __u64 each. */
 enum bpvs_decap_stat {
 	BPVS_DECAP_DONE,     /* outer header stripped, inner packet given to the stack */
 	BPVS_DECAP_FRAGMENT, /* outer packet in fragments: left to the stack, which has no tunnel */
@@ -9,5 +18,6 @@ enum bpvs_decap_stat {
 			       */
 	BPVS_DECAP_ECN,	      /* dropped: congestion was marked on a flow that cannot hear of it */
 	BPVS_DECAP_ERROR,     /* dropped: the kernel refused to shorten the packet */
+	BPVS_DECAP_UNKNOWN,   /* GUE or GRE with what we do not know in the header: left alone */
 	BPVS_DECAP_STATS,
 };

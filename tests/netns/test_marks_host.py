@@ -324,3 +324,23 @@ def test_a_host_that_does_not_forward(router, family, filtered):
     assert router.pings(family), "forwarding that was switched on later"
     router.host.run(router.adm, "-C")
     assert router.pings(family)
+
+
+def test_namespace_that_never_had_an_address(build):
+    """As `ip netns add` leaves it: a gateway is refused there, so the route does without for now."""
+    lone = Lone(build)
+    try:
+        lone.host.delete()
+        netns.run("ip", "netns", "add", lone.host.name)
+        lone.up("--mode", "tc")
+        add(lone, 7)
+        show = ("route", "show", "table", "47545")
+        assert "default dev bpvs0 proto 185" in lone.host.ip(*show)
+        lone.host.ip("link", "set", "lo", "up")
+        lone.ipvsadm("-Ln")
+        assert lone.host.ip(*show) == "default via 192.0.0.8 dev bpvs0 proto 185 onlink \n"
+        lone.down()
+    finally:
+        lone.host.run(lone.bpvs, "down", check=False)
+        lone.host.delete()
+        lone.peer.delete()

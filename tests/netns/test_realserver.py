@@ -3,11 +3,12 @@
 
 import pathlib
 import socket
+import struct
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP, IPOption
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, GRE, Ether
 from scapy.packet import Raw
 
 import netns
@@ -52,6 +53,8 @@ UPS = {
     "dr-nft": ("--mode", "dr", "--arp", "nft", *BOTH),
     "tun": ("--mode", "tun", "--decap", "bpf", *BOTH),
     "tun-nft": ("--mode", "tun", "--decap", "bpf", "--arp", "nft", *BOTH),
+    "tun-gue": ("--mode", "tun", "--tun-type", "gue", "--tun-port", "6080", *BOTH),
+    "tun-gre": ("--mode", "tun", "--tun-type", "gre", "--decap", "bpf", *BOTH),
     "nat": ("--mode", "nat", "--gateway", PEER, "--gateway", PEER6),
 }
 
@@ -133,6 +136,14 @@ MISTAKES = {
     "gateway with dr": (("--mode", "dr", "--vip", VIP, "--gateway", PEER), "bypass"),
     "no device": (("--mode", "tun", "--vip", VIP, "--dev", "eth7"), "no such device: eth7"),
     "the director": (("--mode", "dr", "--vip", RIP), "is on eth0"),
+    "gue without port": (("--mode", "tun", "--tun-type", "gue", "--vip", VIP), "--tun-port"),
+    "port without gue": (("--mode", "tun", "--tun-port", "6080", "--vip", VIP), "gue"),
+    "bad port": (("--mode", "tun", "--tun-type", "gue", "--tun-port", "65536", "--vip", VIP),
+                 "not a port: 65536"),
+    "unknown tunnel": (("--mode", "tun", "--tun-type", "vxlan", "--vip", VIP), "vxlan"),
+    "gre with dr": (("--mode", "dr", "--tun-type", "gre", "--vip", VIP), "for --mode tun"),
+    "gre by the kernel": (("--mode", "tun", "--tun-type", "gre", "--decap", "kernel", "--vip", VIP),
+                          "--decap kernel"),
     "option": (("--mode", "dr", "--vip", VIP, "--bogus"), "bogus"),
     "stray word": (("--mode", "dr", "--vip", VIP, "extra"), "extra"),
 }
@@ -239,9 +250,10 @@ def frame(rs, peer, *layers):
 class Tunnel:
     """A TUN real server with a UDP socket on each VIP, and the peer's end of the wire."""
 
-    def __init__(self, rs, peer):
+    def __init__(self, rs, peer, *ups):
         self.rs, self.peer = rs, peer
-        rs.realserver("up", *UPS["tun"])
+        for up in ups or ("tun",):
+            rs.realserver("up", *UPS[up])
         self.wire = peer.wire()
         self.udp = {}
         for family, (_, _, vip, af) in INNER.items():
@@ -367,6 +379,111 @@ def test_decap_ecn(tunnel, inner, outer):
         else:
             assert got and got[2] == dscp | expected, what
     assert tunnel.count("congestion") == 1
+
+
+# ---- GUE and GRE ----
+
+GUE_PORT = 6080
+
+
+def gue(outer, inner, options=b"", flags=0, port=GUE_PORT, first=0, **udp):
+    """first: version and control, in front of the options' length."""
+    head = outer_header(outer, inner)
+    setattr(head, "proto" if outer == 4 else "nh", 17)
+    proto = {4: 4, 6: 41}[inner]
+    return (head / UDP(sport=40000, dport=port, **udp)
+            / Raw(bytes([first | len(options) // 4, proto]) + flags.to_bytes(2, "big") + options))
+
+
+def gre(outer, inner, **fields):
+    head = outer_header(outer, inner)
+    setattr(head, "proto" if outer == 4 else "nh", 47)
+    return head / GRE(proto={4: 0x0800, 6: 0x86DD}[inner], **fields)
+
+
+# With and without checksums; a wrong one is as good, for the packet has its own.
+WRAPPED = {
+    "gue": lambda outer, inner: gue(outer, inner, chksum=0),
+    "gue-csum": gue,
+    "gue-wrong": lambda outer, inner: gue(outer, inner, chksum=0x1234),
+    "gre": gre,
+    "gre-csum": lambda outer, inner: gre(outer, inner, chksum_present=1),
+    "gre-all": lambda outer, inner: gre(outer, inner, chksum_present=1, key_present=1, key=7,
+                                        seqnum_present=1),
+}
+
+
+@pytest.fixture
+def both_tunnels(rs, peer):
+    t = Tunnel(rs, peer, "tun-gue", "tun-gre")
+    yield t
+    t.close()
+
+
+@pairs
+def test_gue_and_gre(both_tunnels, inner, outer):
+    layer, client, vip, _ = INNER[inner]
+    for wrap in WRAPPED.values():
+        both_tunnels.send(wrap(outer, inner), inner_packet(inner, QUESTION))
+        data, addr, _ = both_tunnels.received(inner)
+        assert data == b"question" and addr[:2] == (client, 4000)
+    both_tunnels.udp[inner].sendto(b"answer", addr)
+    answer = both_tunnels.wire.expect(lambda p: UDP in p and p[UDP].sport == 5353, Ether)
+    assert (answer[layer].src, answer[layer].dst) == (vip, client)
+    # the end of IPIP is not up
+    both_tunnels.send(outer_header(outer, inner), inner_packet(inner, QUESTION))
+    assert both_tunnels.received(inner, 0.2) is None
+    assert both_tunnels.count("decapsulated") == len(WRAPPED)
+
+
+def sum_left_open(inner, payload):
+    """A packet with the sum of its pseudo header in the place of UDP's checksum."""
+    packet = inner_packet(inner, UDP(sport=4000, dport=5353) / Raw(payload))
+    raw, at = bytes(packet), {4: 26, 6: 46}[inner]
+    right = int.from_bytes(raw[at : at + 2], "big")
+    body = raw[at - 6 : at] + b"\0\0" + raw[at + 2 :] + b"\0" * (len(raw) % 2)
+    whole = sum(int.from_bytes(body[n : n + 2], "big") for n in range(0, len(body), 2))
+    pseudo = (0xFFFF - right - whole) % 0xFFFF
+    return raw[:at] + pseudo.to_bytes(2, "big") + raw[at + 2 :], at
+
+
+@pairs
+def test_remote_checksum(both_tunnels, inner, outer):
+    """Kernel IPVS leaves the sum to the real server when it was to be made by a device."""
+    for size in (0, 1, 2, 3, 500, 503, 504, 505, 1016, 1379):
+        payload = bytes(n % 251 for n in range(size))
+        raw, at = sum_left_open(inner, payload)
+        options = struct.pack("!IHH", 0x80000000, at - 6, at)
+        both_tunnels.send(gue(outer, inner, options, flags=1, chksum=0), Raw(raw))
+        got = both_tunnels.received(inner)
+        assert got and got[0] == payload, size
+
+
+def test_what_is_no_end_of_ours(both_tunnels):
+    """Left to the stack, and what looks like ours and is not understood counted."""
+    some = inner_packet(4, QUESTION)
+    both_tunnels.send(gue(4, 4, port=GUE_PORT + 1), some)
+    both_tunnels.send(gre(4, 4).__class__(src=PEER, dst=RIP, proto=17) / UDP(dport=GUE_PORT), some)
+    assert both_tunnels.received(4, 0.3) is None
+    assert both_tunnels.count("not understood") <= 1
+    before = both_tunnels.count("not understood")
+    for strange in (gue(4, 4, first=0x20), gue(4, 4, first=0x40), gue(4, 4, flags=0x8000),
+                    gue(4, 4, b"\0" * 4), gue(4, 4, b"\0" * 8, flags=1), gre(4, 4, version=1),
+                    gre(4, 4, routing_present=1)):
+        both_tunnels.send(strange, some)
+    other = gre(4, 4)
+    other[GRE].proto = 0x0806
+    both_tunnels.send(other, some)
+    assert both_tunnels.received(4, 0.3) is None
+    assert both_tunnels.count("not understood") - before == 8
+    assert both_tunnels.count("decapsulated") == 0
+    for header in (gue(4, 4), gre(4, 4)):
+        header.flags = "MF"
+        both_tunnels.send(header, some)
+        header.frag = 5
+        both_tunnels.send(header, some)
+    # of a GRE tunnel every fragment is known by its protocol
+    assert both_tunnels.count("in fragments") == 3
 
 
 def test_kernel_tunnel_where_there_is_one(rs, peer):

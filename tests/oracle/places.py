@@ -39,8 +39,10 @@ class Machine:
         self.out = pathlib.Path(tempfile.mkdtemp(prefix="bpvs-oracle."))
         (self.out / "config.json").write_text(
             json.dumps({"tools": self.tools, "workers": self.workers}))
+        # should we be killed outright, the machine ends, and takes its directory with it
         self.machine = subprocess.Popen([
-            VM / "run", "--kernel", self.kernel, "--timeout", str(self.timeout), "--out", self.out,
+            "setpriv", "--pdeathsig", "TERM", VM / "run", "--kernel", self.kernel,
+            "--timeout", str(self.timeout), "--out", self.out, "--remove-out",
             "--append", QUICKER, "--", "/usr/bin/python3", "tests/oracle/guest.py"])
         deadline = time.monotonic() + BOOT
         while not (self.out / "ready.json").exists():
@@ -88,7 +90,7 @@ class Machine:
         except subprocess.TimeoutExpired:
             self.machine.terminate()
             self.machine.wait()
-        shutil.rmtree(self.out)
+        shutil.rmtree(self.out, ignore_errors=True)
 
 
 class Host:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The packages, installed into a Debian 12: contents, labs, units, and what stays behind."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -116,6 +117,120 @@ def test_in_the_place_of_ipvsadm(make_root):
     assert root.exists("/etc/ipvsadm.rules") and root.exists("/sbin/ipvsadm-restore")
 
 
+# ---- from one version to another ----
+
+LAN = """
+for side in client server; do
+    ip netns add $side
+    ip link add $side type veth peer name eth0 netns $side
+    ip link set $side up; ip -n $side link set eth0 up; ip -n $side link set lo up
+done
+ip addr add 10.0.1.1/24 dev client; ip -n client addr add 10.0.1.2/24 dev eth0
+ip addr add 10.0.2.1/24 dev server; ip -n server addr add 10.0.2.2/24 dev eth0
+ip -n client route add default via 10.0.1.1; ip -n server route add default via 10.0.2.1
+ip netns exec server setsid socat TCP-LISTEN:80,reuseaddr,fork EXEC:cat >/dev/null 2>&1 &
+"""
+# A connection that stays open: what is appended to the file is said.
+TALK = """
+: >/run/say
+ip netns exec client setsid sh -c 'tail -f /run/say | socat - TCP:10.0.1.1:80 >/run/heard' \\
+    >/dev/null 2>&1 &
+"""
+# The same packages with another version's number, in /tmp.
+REPACK = """
+for name in bpvs bpvs-ipvsadm; do
+    dpkg-deb -R /packages/${name}_*.deb /tmp/$name
+    sed -i -E 's/^(Version: ).*/\\19:1/; s/bpvs \\(= [^)]*/bpvs (= 9:1/' /tmp/$name/DEBIAN/control
+    dpkg-deb -Znone --root-owner-group -b /tmp/$name /tmp/$name.deb
+done
+"""
+RULES = "-A -t 10.0.1.1:80 -s rr\n-a -t 10.0.1.1:80 -r 10.0.2.2:80 -m -w 1\n"
+
+
+def make_foreign(root):
+    """The engine's maps are laid out as no tool knows them, as far as its anchor says."""
+    tell = ["nsenter", "-t", root.pid, "-n", "tc", "filter", "show", "dev", "lo", "ingress"]
+    filters = subprocess.run(tell, capture_output=True, text=True, check=True).stdout
+    prog = re.search(r"\bid (\d+)", filters)[1]
+    ask = ["bpftool", "-j"]
+    shown = subprocess.run([*ask, "prog", "show", "id", prog], capture_output=True, check=True)
+    anchor = str(json.loads(shown.stdout)["map_ids"][0])
+    dump = subprocess.run([*ask, "map", "dump", "id", anchor], capture_output=True, check=True)
+    (element,) = json.loads(dump.stdout)
+    value = [*int(999).to_bytes(4, "little"), *(int(b, 16) for b in element["value"][4:])]
+    subprocess.run(["bpftool", "map", "update", "id", anchor, "key", "0", "0", "0", "0", "value",
+                    *map(str, value)], check=True)
+
+
+def heard(root, line):
+    """The server sends back what the client says, by the connection that was open all the time."""
+    root.sh(f"echo {line} >>/run/say")
+    root.until(["grep", "-qx", line, "/run/heard"], seconds=10)
+
+
+def versions(root):
+    return root.run("dpkg-query", "-W", "-f=${Version}\n", *NAMES).stdout.split()
+
+
+def watch_pid(root):
+    return root.run("systemctl", "show", "-P", "MainPID", "bpvs-watch").stdout
+
+
+def anchor(root):
+    return root.run("tc", "filter", "show", "dev", "lo", "ingress").stdout
+
+
+def test_upgrade_and_downgrade(make_root):
+    """Rules and connections go on; under tools for other maps, too, until the restart they ask for."""
+    root = make_root(init="/lib/systemd/systemd")
+    root.until(["systemctl", "is-active", "--quiet", "basic.target"])
+    # the scripts of the packages may start and stop what they want to
+    root.sh(LAN + "rm /usr/sbin/policy-rc.d")
+    root.install(*ours(root))
+    assert root.run("systemctl", "is-active", "bpvs", "bpvs-watch", check=False).stdout == (
+        "inactive\n" * 2)
+    root.sh(REPACK + """sed -i 's/^OPTIONS=.*/OPTIONS="--mode tc --conns 1k"/; s/^SAVE=.*/SAVE=yes/' \\
+        /etc/default/bpvs; systemctl enable --now bpvs""")
+    root.run("ipvsadm", "-R", input=RULES)
+    root.sh(TALK)
+    heard(root, "before")
+    watch, engine = watch_pid(root), anchor(root)
+    assert watch != "0\n" and "bpvs_anchor" in engine
+    newer = ["/tmp/bpvs.deb", "/tmp/bpvs-ipvsadm.deb"]
+    for debs in (newer, ours(root)):
+        said = root.apt("install", "--allow-downgrades", "--no-install-recommends", *debs)
+        assert "another version" not in said.stdout + said.stderr
+        assert (versions(root) == ["9:1", "9:1"]) == (debs is newer)
+        assert anchor(root) == engine
+        assert root.run("ipvsadm", "-Sn").stdout == RULES
+        assert root.run("ipvsadm", "-Lnc").stdout.count("ESTABLISHED") == 1
+        heard(root, "newer" if debs is newer else "older")
+        # the process is the new version's
+        assert watch_pid(root) not in ("0\n", watch)
+        watch = watch_pid(root)
+    # SAVE: what runs is written down as long as there is a tool that can read it
+    assert root.run("cat", "/etc/bpvs/rules").stdout == RULES
+    make_foreign(root)
+    said = root.apt("install", "--no-install-recommends", *newer)
+    assert "systemctl restart bpvs" in said.stdout + said.stderr
+    heard(root, "foreign")
+    for words in (("ipvsadm", "-Ln"), ("bpvs", "status"), ("bpvs", "up")):
+        done = root.run(*words, check=False)
+        assert done.returncode and "another version" in done.stderr, words
+    assert root.run("cat", "/etc/bpvs/rules").stdout == RULES
+    root.run("systemctl", "restart", "bpvs")
+    assert root.run("ipvsadm", "-Sn").stdout == RULES
+    assert root.run("ipvsadm", "-Lnc").stdout.count("ESTABLISHED") == 0
+    answer = root.run("ip", "netns", "exec", "client", "sh", "-c",
+                      "echo again | socat -t 2 - TCP:10.0.1.1:80").stdout
+    assert answer == "again\n"
+    root.apt("purge", *NAMES)
+    assert root.run("pgrep", "-x", "bpvs", check=False).returncode == 1
+    root.sh("ip netns del client; ip netns del server; rm -r /tmp/bpvs*")
+    assert remains(root) == []
+    assert "bpvs" not in anchor(root)
+
+
 KEEPALIVED = """
 virtual_server 10.0.0.9 80 {
     lvs_sched rr
@@ -125,7 +240,7 @@ virtual_server 10.0.0.9 80 {
     }
 }
 """
-UNITS = ("bpvs.service", "ipvsadm.service", "keepalived.service")
+UNITS = ("bpvs.service", "bpvs-watch.service", "ipvsadm.service", "keepalived.service")
 
 
 def test_units(make_root):

@@ -2,6 +2,11 @@
 """Debian's stock kernel boots on this host's files and has what the other tiers need."""
 
 import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from vm import HERE, build_tools, kernel_ipvsadm, vm_missing, vm_run
@@ -70,3 +75,47 @@ def test_writes_stay_in_the_guest(told):
 def test_a_machine_that_takes_too_long_is_stopped(boot):
     assert boot  # the kernel is there, so the time is the boot's
     assert vm_run(["true"], timeout=2).returncode == 124
+
+
+BOOT = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import places
+places.Machine("6.1", {}, {}, 60).boot()
+"""
+
+
+def naming(directory):
+    """Processes whose command line names the directory."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(directory).encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            pass
+    return found
+
+
+def within(seconds, condition):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.1)
+    return condition()
+
+
+def test_a_killed_oracle_leaves_no_machine(tmp_path):
+    """Nor its directories, wherever in the boot it is killed."""
+    if reason := vm_missing():
+        pytest.skip(reason)
+    tests = HERE.parent
+    runner = subprocess.Popen([sys.executable, "-c", BOOT, tests / "oracle", tests, HERE],
+                              env=dict(os.environ, TMPDIR=str(tmp_path)))
+    try:
+        assert within(60, lambda: any(
+            b"qemu-system" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            for pid in naming(tmp_path) if pathlib.Path(f"/proc/{pid}").exists()))
+    finally:
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+    assert within(20, lambda: not naming(tmp_path) and not list(tmp_path.iterdir()))
