@@ -25,7 +25,7 @@ DIFFERENT = [
     (r"dr w", "udp", r"1 1 1 (\d+) \d+", r"1 1 0 \1 0"),
     # its send() fails; here an ICMP error tells, as it tells other clients
     (r"nobody .", "udp", "PermissionError", "ConnectionRefusedError"),
-    # IPv6: the kernel has no address to tell it from (refused-not-local)
+    # recorded with a wait of 1 s, in which a SYN that was refused does not go again
     (r"nobody w", "tcp", "TimeoutError", "ConnectionRefusedError"),
 ]
 # The kernel's packet finds no way from there to the server, which here it does.
