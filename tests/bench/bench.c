@@ -273,7 +273,7 @@ static void options(int argc, char **argv)
 			exit(bpvs_down() ? 1 : 0);
 		default:
 			fprintf(stderr, "usage: bench [--quick] [--output FILE] [--cpu N] "
-					"[--only baseline|nat|dr|tun|new|sched|persist|mark]\n");
+					"[--only baseline|nat|dr|tun|new|sched|SCHEDULER|persist|mark]\n");
 			exit(2);
 		}
 	}
