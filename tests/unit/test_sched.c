@@ -692,17 +692,17 @@ static void test_many(void **state)
 }
 
 /* More destinations than a scheduler's walk takes in one piece; all but the last full. */
-static void test_long_list(void **state)
+static void long_list(__u32 off)
 {
 	struct bpvs_svc svc = { .wrr_step = 1, .wrr_max = 1 };
-	struct bpvs_list_entry lists[1000];
+	static struct bpvs_list_entry all[2048];
 	struct bpvs_dest *dests = calloc(1001, sizeof(*dests));
+	struct bpvs_list_entry *lists = all + off;
 	static const struct bpvs_flow flow;
 
-	(void)state;
-	bpvs_lists = (struct host_map){ lists, sizeof(lists[0]), 1000, NULL };
+	bpvs_lists = (struct host_map){ all, sizeof(all[0]), 2048, NULL };
 	bpvs_dests = (struct host_map){ dests, sizeof(*dests), 1001, NULL };
-	svc.list = 1000ULL << 32;
+	svc.list = 1000ULL << 32 | off;
 	for (__u32 i = 0; i < 1000; i++) {
 		lists[i] = (struct bpvs_list_entry){ .dest = i + 1, .weight = 1 };
 		dests[i + 1].active = i ? 2 : 1;
@@ -722,6 +722,14 @@ static void test_long_list(void **state)
 	assert_int_equal(bpvs_sched_fo(&svc, &flow), 1);
 	assert_int_equal(bpvs_sched_ovf(&svc, &flow), 1);
 	free(dests);
+}
+
+/* Wherever it begins in an element of the map, and the element ends in it. */
+static void test_long_list(void **state)
+{
+	(void)state;
+	for (__u32 off = 0; off < 1048; off++)
+		long_list(off);
 }
 
 int main(void)
