@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include <bpvs/abi_assert.h>
+#include <bpvs/dest.h>
 #include <bpvs/reason.h>
 
 #define BPVS_ARRAY(map, val, flags)                                                                \
@@ -23,8 +24,8 @@ BPVS_ARRAY(bpvs_conns6, struct bpvs_conn6, BPF_F_MMAPABLE);
 /* By block of BPVS_BLOCK slots: when the sweep has to look there, in the clock; 0 = at once. */
 BPVS_ARRAY(bpvs_due, __u32, 0);
 BPVS_ARRAY(bpvs_svcs, struct bpvs_svc, BPF_F_MMAPABLE);
-BPVS_ARRAY(bpvs_dests, struct bpvs_dest, BPF_F_MMAPABLE);
-BPVS_ARRAY(bpvs_lists, struct bpvs_list_entry, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_dests, struct bpvs_dest_chunk, BPF_F_MMAPABLE);
+BPVS_ARRAY(bpvs_lists, struct bpvs_list_chunk, BPF_F_MMAPABLE);
 BPVS_ARRAY(bpvs_rates, struct bpvs_rate, BPF_F_MMAPABLE);
 /*
  * Counters, one set a CPU one after the other: element cpu * set + index. A plain array, because
@@ -149,9 +150,33 @@ static __always_inline __u32 clock_now(void)
 	return (__u32)(bpf_jiffies64() >> bpvs_ro.clock_shift);
 }
 
+static __always_inline struct bpvs_dest_chunk *dest_chunk(__u32 i)
+{
+	return bpf_map_lookup_elem(&bpvs_dests, &i);
+}
+
+static __always_inline struct bpvs_list_chunk *list_chunk(__u32 i)
+{
+	return bpf_map_lookup_elem(&bpvs_lists, &i);
+}
+
+/*
+ * By hand, and behind the check of the chunk: of the shifts that the compiler makes of the product
+ * the verifier knows no good limit, and to what may be NULL it adds nothing.
+ */
+static __always_inline struct bpvs_dest *dest_in(struct bpvs_dest_chunk *c, __u32 id)
+{
+	__u64 off = id % BPVS_CHUNK_OF;
+
+	asm volatile("%1 *= %2\n\t%0 += %1" : "+r"(c), "+r"(off) : "i"(sizeof(struct bpvs_dest)));
+	return (struct bpvs_dest *)c;
+}
+
 static __always_inline struct bpvs_dest *dest_get(__u32 id)
 {
-	return bpf_map_lookup_elem(&bpvs_dests, &id);
+	struct bpvs_dest_chunk *c = dest_chunk(id / BPVS_CHUNK_OF);
+
+	return c ? dest_in(c, id) : NULL;
 }
 
 static __always_inline struct bpvs_svc *svc_get(__u32 id)

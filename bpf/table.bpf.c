@@ -142,6 +142,26 @@ static __always_inline __u32 spill_find(const struct conn_key *k)
 	return idx ? *idx : 0;
 }
 
+/*
+ * What making a connection needs beside its slot is as little in the caches as that. Read here, in
+ * the shadow of the slot's own miss, it is fetched at the same time.
+ */
+static __always_inline void conn_foresee(const struct conn_key *k, __u32 home)
+{
+	__u32 block = home / BPVS_BLOCK, *due;
+	struct bpvs_conn6 *c6 = NULL;
+
+	if (k->reply)
+		return;
+	due = bpf_map_lookup_elem(&bpvs_due, &block);
+	if (k->v6)
+		c6 = bpf_map_lookup_elem(&bpvs_conns6, &home);
+	if (due)
+		(void)READ_ONCE(*due);
+	if (c6)
+		(void)READ_ONCE(c6->reserved[0]);
+}
+
 __noinline int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret)
 {
 	__u32 home, bits, d, idx;
@@ -154,6 +174,7 @@ __noinline int bpvs_conn_find(const struct conn_key *k, struct conn_hit *ret)
 	h = conn_slot(home);
 	if (!h)
 		return 0;
+	conn_foresee(k, home);
 	hop = READ_ONCE(h->hop);
 	bits = (__u32)hop;
 	/* Most homes hold one entry and most entries sit in their home. */

@@ -220,8 +220,8 @@ static void sizes_set(struct bpvs_bpf *s, const struct bpvs_rodata *ro)
 	bpf_map__set_max_entries(s->maps.bpvs_conns6, slots);
 	bpf_map__set_max_entries(s->maps.bpvs_due, slots / BPVS_BLOCK + 1);
 	bpf_map__set_max_entries(s->maps.bpvs_svcs, ro->max_svc);
-	bpf_map__set_max_entries(s->maps.bpvs_dests, ro->max_dest);
-	bpf_map__set_max_entries(s->maps.bpvs_lists, ro->max_list);
+	bpf_map__set_max_entries(s->maps.bpvs_dests, (ro->max_dest - 1) / BPVS_CHUNK_OF + 1);
+	bpf_map__set_max_entries(s->maps.bpvs_lists, (ro->max_list - 1) / BPVS_CHUNK_OF + 1);
 	bpf_map__set_max_entries(s->maps.bpvs_rates, ro->max_svc + ro->max_dest);
 	bpf_map__set_max_entries(s->maps.bpvs_stats, ro->cpus * (ro->max_svc + ro->max_dest));
 	bpf_map__set_max_entries(s->maps.bpvs_counters, ro->cpus * BPVS_COUNTERS);

@@ -4,7 +4,7 @@
 
 __attribute__((noinline)) int bpvs_sched_lc(struct bpvs_svc *svc, const struct bpvs_flow *flow)
 {
-	struct sched_least s = { LEAST_OVERHEAD, .flags = LEAST_UNWEIGHTED };
+	struct sched_least s = { .measure = MEASURE_UNWEIGHTED };
 
 	if (!svc || !flow)
 		return 0;

@@ -1,68 +1,221 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The walk of the schedulers that compare all destinations (sched.h says what it does). A piece of
- * the list at a time is a function of its own: the verifier follows each outcome of each round, so
- * its work grows with the piece, not with the longest list.
+ * The walk of the schedulers that compare all destinations (sched.h says what it does), as short a
+ * way for each destination as can be: in runs of eight, a function for each measure, and a map is
+ * not asked again while an element of it goes on.
+ *
+ * A piece of the list at a time is a function of its own: the verifier follows each outcome of each
+ * round, so its work grows with the piece, not with the longest list.
  */
 #include "sched.h"
 
-#define PIECE 64
+#define RUN  8
+#define RUNS 4 /* of a piece */
 
-__attribute__((noinline)) int bpvs_least_piece(struct sched_least *s)
+/* Of the longest list; where an element of bpvs_lists ends within a run, a piece ends early. */
+#define PIECES (BPVS_SCHED_MAX / (RUN * RUNS) + 2)
+
+/*
+ * Where the walk is. What it has found is in struct sched_least, in memory: of that the verifier
+ * remembers nothing, and so does not tell one round from the next by it.
+ */
+struct walk {
+	/* Indices in bpvs_lists: the next is i - 1, the last one `end`. */
+	__u32 i;
+	__u32 end;
+	struct bpvs_dest_chunk *dests; /* s->chunk */
+};
+
+/* The destinations among which an id is; there is no such id where it is false. */
+static __always_inline bool walk_chunk(struct walk *w, struct sched_least *s, __u32 id)
 {
-	__u32 i, pos;
+	if (likely(id / BPVS_CHUNK_OF == READ_ONCE(s->chunk)))
+		return true;
+	s->chunk = id / BPVS_CHUNK_OF;
+	w->dests = dest_chunk(id / BPVS_CHUNK_OF);
+	return w->dests != NULL;
+}
 
-	if (!s)
-		return 0;
-	pos = s->from;
-	for (i = 0; i < PIECE; i++) {
-		struct bpvs_list_entry e;
-		struct bpvs_dest *d;
-		__s64 active, load, weight;
-
-		if (pos == 0)
-			break;
-		pos--;
-		e = sched_entry(s->l, pos);
-		d = dest_get(e.dest);
-		if (e.weight <= 0 || !d || !sched_open(d))
-			continue;
-		active = READ_ONCE(d->active);
-		weight = e.weight;
-		if (s->flags) {
-			if ((s->flags & LEAST_WITHIN) && active > weight)
-				continue;
-			if ((s->flags & LEAST_IDLE_FIRST) && active <= 0) {
-				s->best = e.dest;
-				return 0;
-			}
-			if (s->flags & LEAST_UNWEIGHTED)
-				weight = 1;
-		}
-		load = active * s->per_active + (__s64)READ_ONCE(d->inactive) * s->per_inactive +
-		       s->base;
-		/* load / weight < least / its weight, without rounding; ties keep the first. */
-		if (s->least * weight > load * s->least_weight) {
-			s->best = e.dest;
-			s->least = load;
-			s->least_weight = weight;
-		}
+/* The one for now: load / weight < least / its weight, without rounding; ties keep the first. */
+static __always_inline void walk_compare(struct sched_least *s, __u32 id, __s64 load, __s64 weight)
+{
+	if (unlikely(READ_ONCE(s->least) * weight > load * READ_ONCE(s->weight))) {
+		s->best = id;
+		s->least = load;
+		s->weight = weight;
 	}
-	s->from = pos;
-	return pos != 0;
+}
+
+/* An entry's turn: true, and the walk ends there. */
+static __always_inline bool walk_step(struct walk *w, struct sched_least *s, __u64 e,
+				      enum sched_measure m)
+{
+	__s64 weight = (__s64)e >> 32;
+	struct bpvs_dest *d;
+	__u32 id = (__u32)e;
+
+	/* What needs no look at the destination first. */
+	if (weight <= (m == MEASURE_ONE ? READ_ONCE(s->weight) : 0))
+		return false;
+	if (!walk_chunk(w, s, id))
+		return true;
+	d = dest_in(w->dests, id);
+	if (unlikely(!sched_open(d)))
+		return false;
+	switch (m) {
+	case MEASURE_OVERHEAD:
+		walk_compare(s, id, sched_overhead(d), weight);
+		return false;
+	case MEASURE_UNWEIGHTED:
+		walk_compare(s, id, sched_overhead(d), 1);
+		return false;
+	case MEASURE_DELAY:
+		if (READ_ONCE(d->active) <= 0 && (s->flags & LEAST_IDLE_FIRST)) {
+			s->best = id;
+			return true;
+		}
+		walk_compare(s, id, (__s64)READ_ONCE(d->active) + 1, weight);
+		return false;
+	case MEASURE_ONE:
+		if ((s->flags & LEAST_WITHIN) && READ_ONCE(d->active) > weight)
+			return false;
+		s->weight = weight;
+		s->best = id;
+		return false;
+	}
+	return true;
+}
+
+/* The run below w->i, or NULL where it does not lie whole in the list and in an element. */
+static __always_inline __u64 *walk_run(const struct walk *w)
+{
+	__u32 i = w->i - RUN, in = i % BPVS_CHUNK_OF;
+	struct bpvs_list_chunk *c;
+
+	if (w->i - w->end < RUN)
+		return NULL;
+	c = list_chunk(i / BPVS_CHUNK_OF);
+	/* One register, or the verifier misses the limit. */
+	asm volatile("" : "+r"(in));
+	if (!c || in > BPVS_CHUNK_OF - RUN)
+		return NULL;
+	asm volatile("" : "+r"(c));
+	return &c->entry[in];
+}
+
+enum walk_end {
+	WALK_OVER,
+	WALK_MORE,
+	WALK_ODD, /* there is more, but no whole run next */
+};
+
+static __always_inline int walk_runs(struct walk *w, struct sched_least *s, enum sched_measure m)
+{
+	/* As wide as a place of the stack: of half of one the verifier would not know the count. */
+	__u64 *e, k;
+
+	for (k = 0; k < RUNS; k++) {
+		e = walk_run(w);
+		if (!e)
+			return w->i == w->end ? WALK_OVER : WALK_ODD;
+		w->i -= RUN;
+		/* Written out, as two compilers have to understand it. */
+		if (walk_step(w, s, READ_ONCE(e[7]), m) || walk_step(w, s, READ_ONCE(e[6]), m) ||
+		    walk_step(w, s, READ_ONCE(e[5]), m) || walk_step(w, s, READ_ONCE(e[4]), m) ||
+		    walk_step(w, s, READ_ONCE(e[3]), m) || walk_step(w, s, READ_ONCE(e[2]), m) ||
+		    walk_step(w, s, READ_ONCE(e[1]), m) || walk_step(w, s, READ_ONCE(e[0]), m))
+			return WALK_OVER;
+	}
+	return WALK_MORE;
+}
+
+static __always_inline bool walk_begin(struct walk *w, struct sched_least *s)
+{
+	w->end = s->l.off;
+	w->i = w->end + s->from;
+	w->dests = dest_chunk(s->chunk);
+	return w->dests != NULL;
+}
+
+static __always_inline int walk_piece(struct sched_least *s, enum sched_measure m)
+{
+	struct walk w;
+	int r;
+
+	if (!s || !walk_begin(&w, s))
+		return WALK_OVER;
+	r = walk_runs(&w, s, m);
+	s->from = w.i - w.end;
+	return r;
+}
+
+/* As many as are in a run, one by one: a list's last ones, and where an element ends. */
+__attribute__((noinline)) int bpvs_least_odd(struct sched_least *s)
+{
+	struct sched_list all = { 0 };
+	struct bpvs_list_entry e;
+	struct walk w;
+	__u64 k;
+
+	if (!s || !walk_begin(&w, s))
+		return WALK_OVER;
+	for (k = 0; k < RUN && w.i != w.end; k++) {
+		w.i--;
+		e = sched_entry(all, w.i);
+		if (walk_step(&w, s, (__u64)(__u32)e.weight << 32 | e.dest, s->measure))
+			return WALK_OVER;
+	}
+	s->from = w.i - w.end;
+	return w.i == w.end ? WALK_OVER : WALK_MORE;
+}
+
+__attribute__((noinline)) int bpvs_least_overhead(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_OVERHEAD);
+}
+
+__attribute__((noinline)) int bpvs_least_unweighted(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_UNWEIGHTED);
+}
+
+__attribute__((noinline)) int bpvs_least_delay(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_DELAY);
+}
+
+__attribute__((noinline)) int bpvs_least_one(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_ONE);
+}
+
+static __always_inline int least_piece(struct sched_least *s)
+{
+	switch (s->measure) {
+	case MEASURE_OVERHEAD:
+		return bpvs_least_overhead(s);
+	case MEASURE_UNWEIGHTED:
+		return bpvs_least_unweighted(s);
+	case MEASURE_DELAY:
+		return bpvs_least_delay(s);
+	}
+	return bpvs_least_one(s);
 }
 
 __attribute__((noinline)) int bpvs_sched_least(struct sched_least *s)
 {
+	int r = WALK_MORE;
 	__u32 i;
 
 	if (!s)
 		return 0;
 	/* More by weight than anybody has. */
 	s->least = 1;
-	s->least_weight = 0;
-	for (i = 0; i < BPVS_SCHED_MAX / PIECE; i++)
-		if (!bpvs_least_piece(s))
-			break;
+	s->weight = 0;
+	for (i = 0; i < PIECES && r != WALK_OVER; i++) {
+		r = least_piece(s);
+		if (r == WALK_ODD)
+			r = bpvs_least_odd(s);
+	}
 	return s->best;
 }

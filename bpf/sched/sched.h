@@ -35,17 +35,19 @@ static __always_inline struct sched_list sched_list(const struct bpvs_svc *svc)
 
 static __always_inline struct bpvs_list_entry sched_entry(struct sched_list l, __u32 pos)
 {
-	struct bpvs_list_entry none = { 0 };
+	struct bpvs_list_entry e = { 0 };
 	__u32 i = l.off + pos;
-	struct bpvs_list_entry *e = bpf_map_lookup_elem(&bpvs_lists, &i);
+	struct bpvs_list_chunk *c = list_chunk(i / BPVS_CHUNK_OF);
 	__u64 word;
 
-	if (!e)
-		return none;
-	word = *(const volatile __u64 *)e;
-	none.dest = (__u32)word;
-	none.weight = (__s32)(word >> 32);
-	return none;
+	if (!c)
+		return e;
+	/* The verifier wants the offset added behind the check. */
+	asm volatile("" : "+r"(c));
+	word = READ_ONCE(c->entry[i % BPVS_CHUNK_OF]);
+	e.dest = (__u32)word;
+	e.weight = (__s32)(word >> 32);
+	return e;
 }
 
 /* IPVS's measure of load: an active connection weighs as much as 257 inactive ones. */
@@ -91,35 +93,37 @@ int bpvs_sched_scan(struct sched_scan *s);
 
 /*
  * A walk over all destinations from position from - 1 down to 0 for the smallest load by weight;
- * the first in the list among equals. Returns its id, or 0. What a scheduler calls load:
- *
- *	load = active * per_active + inactive * per_inactive + base
- *
- * With a load of 1 for all, the smallest by weight is the heaviest. Products are exact while a load
- * is below 2^32, which 16 million active connections of one destination reach.
+ * the first in the list among equals. Returns its id, or 0. Products are exact while a load is
+ * below 2^32, which 16 million active connections of one destination reach.
  */
 struct sched_least {
 	struct sched_list l;
 	__u32 from;
 	__u32 best; /* 0 to begin with */
-	__s64 per_active;
-	__s64 per_inactive;
-	__s64 base;
+	__u32 measure;
 	__u32 flags; /* LEAST_* */
+	/* the walk's own: load and weight of the best one; and where destinations are looked up */
+	__s64 least;
+	__s64 weight;
+	__u32 chunk; /* 0 to begin with */
 	__u32 pad;
-	__s64 least; /* the walk's own: load and weight of the best one */
-	__s64 least_weight;
 };
 
-#define LEAST_UNWEIGHTED 0x1 /* every weight above 0 counts as 1 */
-#define LEAST_IDLE_FIRST 0x2 /* the first one without active connections ends the walk */
-#define LEAST_WITHIN	 0x4 /* passes over those with more active connections than weight */
+/* What a scheduler calls load. */
+enum sched_measure {
+	MEASURE_OVERHEAD,   /* sched_overhead() */
+	MEASURE_UNWEIGHTED, /* the same, and every weight above 0 counts as 1 */
+	/* The expected delay of sed and nq: the connection to come counts, inactive ones do not. */
+	MEASURE_DELAY,
+	MEASURE_ONE, /* the same for all, so that the smallest by weight is the heaviest */
+};
 
-/* sched_overhead() */
-#define LEAST_OVERHEAD .per_active = OVERHEAD_ACTIVE, .per_inactive = 1
-/* The expected delay of sed and nq: the connection to come counts, inactive ones do not. */
-#define LEAST_DELAY    .per_active = 1, .base = 1
-#define LEAST_HEAVIEST .base = 1
+#define LEAST_IDLE_FIRST 0x1 /* delay: the first without active connections ends the walk */
+#define LEAST_WITHIN	 0x2 /* one: passes over who has more active connections than weight */
+
+#define LEAST_OVERHEAD .measure = MEASURE_OVERHEAD
+#define LEAST_DELAY    .measure = MEASURE_DELAY
+#define LEAST_HEAVIEST .measure = MEASURE_ONE
 
 int bpvs_sched_least(struct sched_least *s);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bpvs/addr.h>
+#include <bpvs/service.h>
 
 /* Forwarding methods, numbered as IP_VS_CONN_F_MASQ ... IP_VS_CONN_F_BYPASS in <linux/ip_vs.h>. */
 enum bpvs_fwd {
@@ -98,4 +99,9 @@ struct bpvs_dest {
 	__u16 tun_flags;
 	__u8 tun_type;
 	__u8 pad2[45];
+};
+
+/* An element of bpvs_dests: see BPVS_CHUNK_OF. */
+struct bpvs_dest_chunk {
+	struct bpvs_dest dest[BPVS_CHUNK_OF];
 };

@@ -111,3 +111,14 @@ struct bpvs_list_entry {
 	__u32 dest;   /* index into bpvs_dests */
 	__s32 weight; /* <= 0: takes no new connections */
 };
+
+/*
+ * Elements of bpvs_lists, and of bpvs_dests (struct bpvs_dest_chunk), are large, so that a walk
+ * over a list looks up one or two and not one a destination. To the tools both maps are plain
+ * arrays, and lists begin and end where they like.
+ */
+#define BPVS_CHUNK_OF 1024
+
+struct bpvs_list_chunk {
+	__u64 entry[BPVS_CHUNK_OF]; /* struct bpvs_list_entry: the weight is the high half */
+};

@@ -272,8 +272,9 @@ static void options(int argc, char **argv)
 		case 'd': /* after a run that was interrupted */
 			exit(bpvs_down() ? 1 : 0);
 		default:
-			fprintf(stderr, "usage: bench [--quick] [--output FILE] [--cpu N] "
-					"[--only baseline|nat|dr|tun|new|sched|persist|mark]\n");
+			fprintf(stderr,
+				"usage: bench [--quick] [--output FILE] [--cpu N] "
+				"[--only baseline|nat|dr|tun|new|sched|SCHEDULER|persist|mark]\n");
 			exit(2);
 		}
 	}

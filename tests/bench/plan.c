@@ -585,18 +585,32 @@ static void plan_marks(struct bench *b)
 	engine_down(b);
 }
 
+static bool wanted(const struct bench *b, const char *part)
+{
+	return !b->only || !strcmp(b->only, part);
+}
+
+static bool wanted_sched(const struct bench *b, unsigned int sched)
+{
+	return sched != BPVS_SCHED_NONE &&
+	       (wanted(b, "sched") || wanted(b, bpvs_sched_name(sched)));
+}
+
 static void plan_schedulers(struct bench *b)
 {
 	static const int lengths[] = { 8, 64, 512, 1000 };
+	bool any = false;
 	char title[64];
 
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for (unsigned int sched = 0; sched < BPVS_SCHEDS; sched++)
+		any |= wanted_sched(b, sched);
+	for (size_t i = 0; any && i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		engine_up(b, 1 << 22);
 		snprintf(title, sizeof(title), "new TCP connections over %d destinations",
 			 lengths[i]);
 		report_title(title);
 		for (unsigned int sched = 0; sched < BPVS_SCHEDS; sched++)
-			if (sched != BPVS_SCHED_NONE)
+			if (wanted_sched(b, sched))
 				plan_scheduler(b, sched, lengths[i]);
 		engine_down(b);
 	}
@@ -656,11 +670,6 @@ static void plan_sizes(struct bench *b)
 	engine_down(b);
 }
 
-static bool wanted(const struct bench *b, const char *part)
-{
-	return !b->only || !strcmp(b->only, part);
-}
-
 void plan_run(struct bench *b)
 {
 	static const struct {
@@ -683,8 +692,7 @@ void plan_run(struct bench *b)
 	}
 	if (wanted(b, "new"))
 		plan_new(b);
-	if (wanted(b, "sched"))
-		plan_schedulers(b);
+	plan_schedulers(b);
 	if (wanted(b, "persist"))
 		plan_persistence(b);
 	if (wanted(b, "mark"))

@@ -75,6 +75,29 @@ void host_use(struct bpvs_instance *in);
 #define bpf_map_delete_elem(map, key)		    host_delete((map), (key))
 #define bpf_get_prandom_u32()			    host_random()
 
+/* Of arrays that may end within a chunk. */
+static inline void *host_chunk(const struct host_map *m, __u32 i)
+{
+	return i < (m->num + BPVS_CHUNK_OF - 1) / BPVS_CHUNK_OF
+		       ? (char *)m->at + (size_t)i * BPVS_CHUNK_OF * m->size
+		       : NULL;
+}
+
+static inline struct bpvs_dest_chunk *dest_chunk(__u32 i)
+{
+	return host_chunk(&bpvs_dests, i);
+}
+
+static inline struct bpvs_list_chunk *list_chunk(__u32 i)
+{
+	return host_chunk(&bpvs_lists, i);
+}
+
+static inline struct bpvs_dest *dest_in(struct bpvs_dest_chunk *c, __u32 id)
+{
+	return &c->dest[id % BPVS_CHUNK_OF];
+}
+
 static inline struct bpvs_dest *dest_get(__u32 id)
 {
 	return bpf_map_lookup_elem(&bpvs_dests, &id);

@@ -691,37 +691,45 @@ static void test_many(void **state)
 	}
 }
 
-/* More destinations than a scheduler's walk takes in one piece; all but the last full. */
-static void test_long_list(void **state)
+/* More destinations than a scheduler's walk takes in one piece; all but one full. */
+static void long_list(__u32 off, __u32 one)
 {
 	struct bpvs_svc svc = { .wrr_step = 1, .wrr_max = 1 };
-	struct bpvs_list_entry lists[1000];
+	static struct bpvs_list_entry all[2048];
 	struct bpvs_dest *dests = calloc(1001, sizeof(*dests));
+	struct bpvs_list_entry *lists = all + off;
 	static const struct bpvs_flow flow;
 
-	(void)state;
-	bpvs_lists = (struct host_map){ lists, sizeof(lists[0]), 1000, NULL };
+	bpvs_lists = (struct host_map){ all, sizeof(all[0]), 2048, NULL };
 	bpvs_dests = (struct host_map){ dests, sizeof(*dests), 1001, NULL };
-	svc.list = 1000ULL << 32;
+	svc.list = 1000ULL << 32 | off;
 	for (__u32 i = 0; i < 1000; i++) {
 		lists[i] = (struct bpvs_list_entry){ .dest = i + 1, .weight = 1 };
-		dests[i + 1].active = i ? 2 : 1;
-		dests[i + 1].overload = i != 0;
+		dests[i + 1].active = i == one ? 1 : 2;
+		dests[i + 1].overload = i != one;
 	}
-	assert_int_equal(bpvs_sched_rr(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_rr(&svc, &flow), (int)one + 1);
 	svc.sched_state = 1ULL << 32;
-	assert_int_equal(bpvs_sched_wrr(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_wrr(&svc, &flow), (int)one + 1);
 	for (__u32 i = 0; i < 1000; i++)
 		dests[i + 1].overload = 0;
-	assert_int_equal(bpvs_sched_lc(&svc, &flow), 1);
-	assert_int_equal(bpvs_sched_wlc(&svc, &flow), 1);
-	assert_int_equal(bpvs_sched_sed(&svc, &flow), 1);
-	dests[1].active = 0;
-	assert_int_equal(bpvs_sched_nq(&svc, &flow), 1);
-	lists[0].weight = 2;
-	assert_int_equal(bpvs_sched_fo(&svc, &flow), 1);
-	assert_int_equal(bpvs_sched_ovf(&svc, &flow), 1);
+	assert_int_equal(bpvs_sched_lc(&svc, &flow), (int)one + 1);
+	assert_int_equal(bpvs_sched_wlc(&svc, &flow), (int)one + 1);
+	assert_int_equal(bpvs_sched_sed(&svc, &flow), (int)one + 1);
+	dests[one + 1].active = 0;
+	assert_int_equal(bpvs_sched_nq(&svc, &flow), (int)one + 1);
+	lists[one].weight = 2;
+	assert_int_equal(bpvs_sched_fo(&svc, &flow), (int)one + 1);
+	assert_int_equal(bpvs_sched_ovf(&svc, &flow), (int)one + 1);
 	free(dests);
+}
+
+/* Wherever it begins in an element of the map, and the element ends in it. */
+static void test_long_list(void **state)
+{
+	(void)state;
+	for (__u32 off = 0; off < 1048; off++)
+		long_list(off, off * 7 % 1000);
 }
 
 int main(void)
