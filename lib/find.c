@@ -14,7 +14,6 @@ struct mapping {
 };
 
 struct found {
-	struct bpvs_anchor *anchor;
 	int fds[BPVS_MAPS];
 	struct mapping maps[BPVS_MAPS];
 };
@@ -122,7 +121,7 @@ static const struct {
 
 static void fill(struct bpvs_instance *in, struct found *f)
 {
-	in->ro = &f->anchor->ro;
+	in->ro = &in->anchor->ro;
 	in->svcs = f->maps[BPVS_MAP_SVCS].at;
 	in->dests = f->maps[BPVS_MAP_DESTS].at;
 	in->lists = f->maps[BPVS_MAP_LISTS].at;
@@ -148,12 +147,12 @@ static int map_one(struct found *f, enum bpvs_map_id i, int prot)
 	return -errno;
 }
 
-static int open_maps(struct found *f)
+static int open_maps(struct found *f, const struct bpvs_anchor *a)
 {
 	for (int i = 0; i < BPVS_MAPS; i++) {
 		int err;
 
-		f->fds[i] = bpf_map_get_fd_by_id(f->anchor->map_ids[i]);
+		f->fds[i] = bpf_map_get_fd_by_id(a->map_ids[i]);
 		if (f->fds[i] < 0)
 			return -errno;
 		err = mapped[i].prot ? map_one(f, (enum bpvs_map_id)i, mapped[i].prot) : 0;
@@ -189,7 +188,6 @@ static void found_free(struct found *f)
 		if (f->fds[i] >= 0)
 			close(f->fds[i]);
 	}
-	bpvs_anchor_unmap(f->anchor);
 	free(f);
 }
 
@@ -205,13 +203,12 @@ int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret)
 		bpvs_anchor_unmap(a);
 		return -ENOMEM;
 	}
-	f->anchor = a;
 	memset(f->fds, 0xff, sizeof(f->fds));
 	in->priv = f;
-	in->fd_lock = -1;
+	in->anchor = a;
 	in->fd_xdp = -1;
 	in->fd_tc = -1;
-	err = open_maps(f);
+	err = open_maps(f, a);
 	if (err) {
 		bpvs_close(in);
 		return bpvs_fail(err, "cannot open the maps of the instance: %s", strerror(-err));
@@ -238,10 +235,11 @@ void bpvs_close(struct bpvs_instance *in)
 		bpvs_chunks_close(in);
 	if (in->priv)
 		found_free(in->priv);
+	bpvs_anchor_unmap(in->anchor);
 	free(in);
 }
 
 const struct bpvs_anchor *bpvs_instance_anchor(const struct bpvs_instance *in)
 {
-	return ((const struct found *)in->priv)->anchor;
+	return in->anchor;
 }

@@ -4,6 +4,7 @@
 
 #include "bpvs.h"
 
+struct bpvs_anchor;
 struct bpvs_tables;
 
 struct bpvs_instance {
@@ -27,7 +28,7 @@ struct bpvs_instance {
 	struct bpvs_bucket_unit **chunks; /* those that were asked for; bucket.c's own */
 	int fd_xdp;
 	int fd_tc;
-	int fd_lock;
+	struct bpvs_anchor *anchor; /* with the lock of the tables */
 	int lock_depth;
 	void *priv;		    /* engine.c's own: map fds and sizes to unmap */
 	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */

@@ -94,5 +94,7 @@ int dump_daemons(struct call *c);
 /* Run in the network namespace of a socket, until place_leave(). */
 int place_enter(int sock, int *ret_back);
 void place_leave(int back);
+/* This thread may be in another network namespace than before. */
+void place_moved(void);
 /* Of the namespace that we are in; up: brought up where there is none. Stays ours. */
 int instance_get(bool up, struct bpvs_instance **ret);

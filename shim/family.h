@@ -13,7 +13,7 @@
 
 #define BPVS_SHIM_ENGINE  "libbpvs-family.so"
 #define BPVS_SHIM_SYMBOL  "bpvs_shim_answers"
-#define BPVS_SHIM_VERSION 1
+#define BPVS_SHIM_VERSION 2
 
 /* The kernel numbers families up to GENL_MAX_ID, 1023. */
 #define BPVS_FAMILY_ID 0x4956
@@ -36,4 +36,6 @@ struct bpvs_shim_answers {
 	 * errno; -ENOENT: not here.
 	 */
 	int (*view)(const char *name);
+	/* This thread may be in another network namespace than before. Any thread, at any time. */
+	void (*moved)(void);
 };

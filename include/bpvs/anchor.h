@@ -5,7 +5,7 @@
 #include <bpvs/config.h>
 
 /* bumped when a tool of another version could misread the maps */
-#define BPVS_ABI 4
+#define BPVS_ABI 5
 
 enum bpvs_map_id {
 #define BPVS_MAP(id, name) BPVS_MAP_##id,
@@ -34,4 +34,5 @@ struct bpvs_anchor {
 	__u32 mark_id; /* programs of bpvs0 */
 	__u32 mark_out_id;
 	struct bpvs_rodata ro; /* what the programs were loaded with */
+	__u64 lock[8];	       /* the tools' own: a mutex for all changes (lib/lock.c) */
 };
