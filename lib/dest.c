@@ -161,6 +161,7 @@ void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
 static int dest_create(struct bpvs_instance *in, __u32 svc, const struct bpvs_dest_info *info,
 		       __u32 *ret)
 {
+	__u32 unused = bpvs_tables_dest_high(in);
 	struct bpvs_dest *d;
 	int err = bpvs_tables_new_dest(in, ret);
 
@@ -174,7 +175,9 @@ static int dest_create(struct bpvs_instance *in, __u32 svc, const struct bpvs_de
 	d->port = info->port;
 	d->af = info->af;
 	d->removed_at = (__u32)bpvs_clock_since(in, 0);
-	bpvs_stats_reset(in, bpvs_stats_dest(in, *ret));
+	/* Nobody has counted for an id that was never given out. */
+	if (*ret < unused)
+		bpvs_stats_reset(in, bpvs_stats_dest(in, *ret));
 	__atomic_store_n(&d->flags, BPVS_DEST_IN_USE, __ATOMIC_RELEASE);
 	bpvs_tables_enter_dest(in, *ret);
 	return 0;

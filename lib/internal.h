@@ -54,6 +54,14 @@ void bpvs_sysctl_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro)
 /* Map conns and conns6, which are NULL until then: most commands have no need of them. */
 int bpvs_conns_open(struct bpvs_instance *in);
 
+/*
+ * The services, destinations and lists are mapped as far as they are in use, which only grows. So
+ * this comes before an id or a region is looked at that may have come since: bpvs_tables_enter()
+ * has done it. Statistics apart, since most commands have no need of them.
+ */
+int bpvs_reach(const struct bpvs_instance *in);
+int bpvs_reach_stats(const struct bpvs_instance *in);
+
 /* Unmap all chunks of bpvs_buckets. For bpvs_close(). */
 void bpvs_chunks_close(struct bpvs_instance *in);
 

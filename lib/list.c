@@ -71,7 +71,7 @@ static int region_new(struct bpvs_instance *in, __u32 cap, __u32 *ret)
 		__atomic_store_n(&in->cfg->tool_reserved[BPVS_TOOL_LIST_HIGH], high + cap,
 				 __ATOMIC_RELEASE);
 		*ret = high;
-		return 0;
+		return bpvs_reach(in);
 	}
 	if (bpvs_gaps_take(&in->tables->gaps, cap, ret))
 		return 0;

@@ -73,8 +73,9 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 		return err;
 	}
 	svc->key = info->key;
-	svc->epoch++;
-	bpvs_stats_reset(in, bpvs_stats_svc(in, id));
+	/* Nobody has counted for an id that was never given out. */
+	if (svc->epoch++)
+		bpvs_stats_reset(in, bpvs_stats_svc(in, id));
 	svc_set(svc, info);
 	if (!kept)
 		bpvs_tables_enter_svc(in, id);

@@ -323,8 +323,10 @@ int bpvs_tables_enter(struct bpvs_instance *in)
 		return err;
 	if (in->tables && in->tables->gen == tool_word(in, BPVS_TOOL_GEN))
 		return 0;
+	err = bpvs_reach(in);
 	/* First of all: what is in a list must not be taken for removed. */
-	err = tool_word(in, BPVS_TOOL_CHANGING) ? bpvs_dests_repair(in) : 0;
+	if (!err && tool_word(in, BPVS_TOOL_CHANGING))
+		err = bpvs_dests_repair(in);
 	if (!err && sweep_trash(in, BPVS_TRASH_SECONDS))
 		bpvs_tables_touch(in);
 	err = err ?: tables_build(in, false);
@@ -361,7 +363,7 @@ static __u32 ids_take(struct bpvs_instance *in, struct bpvs_ids *ids, enum bpvs_
 		return 0;
 	/* Before the slot is written: after a crash it must be within what is scanned. */
 	__atomic_store_n(&in->cfg->tool_reserved[high], id + 1, __ATOMIC_RELEASE);
-	return id;
+	return bpvs_reach(in) ? 0 : id;
 }
 
 int bpvs_tables_new_svc(struct bpvs_instance *in, __u32 *ret)
