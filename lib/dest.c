@@ -263,6 +263,7 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 {
 	__u32 svc = bpvs_svc_lookup(in, key), id, pos;
 	int err, type;
+	bool nat;
 
 	if (!svc)
 		return -ESRCH;
@@ -275,13 +276,17 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	type = bpvs_route_type(&info->addr, info->af);
 	if (type < 0)
 		return type;
-	err = bpvs_sched_ready(in, &in->svcs[svc]);
+	nat = info->fwd == BPVS_FWD_MASQ || in->dests[id].fwd_set == BPVS_FWD_MASQ;
+	if (nat || bpvs_buckets_len(in->svcs[svc].sched))
+		err = bpvs_tables_need(in);
+	err = err ?: bpvs_sched_ready(in, &in->svcs[svc]);
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
 	dest_set(&in->dests[id], info, type);
 	nat_mark(in, &in->dests[id]);
-	bpvs_rip_update(in, id);
+	if (nat)
+		bpvs_rip_update(in, id);
 	bpvs_list_set_weight(in, &in->svcs[svc], pos, info->weight);
 	bpvs_sched_changed(in, &in->svcs[svc]);
 	return 0;
@@ -290,7 +295,7 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 int bpvs_dest_edit(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		   const struct bpvs_dest_info *info)
 {
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;
@@ -401,7 +406,7 @@ int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpv
 {
 	struct bpvs_dest_info *all = NULL;
 	__u32 id, num = 0;
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;

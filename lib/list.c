@@ -139,7 +139,8 @@ void bpvs_list_remove(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos)
 void bpvs_list_clear(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	publish(svc, 0, 0);
-	in->tables->list_waiting = true;
+	if (in->tables)
+		in->tables->list_waiting = true;
 }
 
 void bpvs_list_set_weight(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos, __s32 weight)

@@ -136,7 +136,7 @@ static int stats_zero_all(struct bpvs_instance *in)
 
 int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;
