@@ -236,7 +236,7 @@ int bpvs_reach(const struct bpvs_instance *in)
 				     used(in, BPVS_TOOL_LIST_HIGH) * sizeof(*in->lists));
 }
 
-/* Of one array of statistics, of which each element has `size` bytes, the set that begins at `set`. */
+/* Of one array of statistics, with elements of `size` bytes, the set that begins at `set`. */
 static int set_reach(const struct bpvs_instance *in, enum bpvs_map_id i, struct stats_spans *s,
 		     size_t set, size_t size)
 {

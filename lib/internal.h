@@ -30,7 +30,7 @@ struct bpvs_instance {
 	int fd_tc;
 	struct bpvs_anchor *anchor; /* with the lock of the tables */
 	int lock_depth;
-	unsigned int looks; /* tables.c's own */
+	unsigned int looks;	    /* tables.c's own */
 	void *priv;		    /* engine.c's own: map fds and sizes to unmap */
 	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */
 };

@@ -231,7 +231,7 @@ int bpvs_flush(struct bpvs_instance *in)
 
 	if (err)
 		return err;
-	/* Of endpoints the tables tell who else has them, and of removed ones which VIPs to keep. */
+	/* Endpoints have keys, and the tables tell who else has an endpoint. */
 	if (nat_there(in))
 		err = bpvs_tables_need(in);
 	if (!err)

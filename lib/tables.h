@@ -60,7 +60,7 @@ int bpvs_tables_enter(struct bpvs_instance *in);
 /*
  * Lock only, if nothing has to be repaired: what looks at services and lists, or changes what is
  * there, can do without tables, which cost a look at every destination. What is found are services
- * and their available destinations. bpvs_tables_need() makes the tables when it turns out otherwise.
+ * and their available destinations. bpvs_tables_need() makes the tables if it turns out otherwise.
  */
 int bpvs_tables_look(struct bpvs_instance *in);
 int bpvs_tables_need(struct bpvs_instance *in);
