@@ -353,6 +353,7 @@ void bpvs_close(struct bpvs_instance *in)
 	if (in->fd_tc >= 0)
 		close(in->fd_tc);
 	bpvs_tables_free(in);
+	bpvs_route_close();
 	if (in->ro)
 		bpvs_chunks_close(in);
 	if (in->priv)

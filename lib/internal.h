@@ -69,6 +69,9 @@ void bpvs_chunks_close(struct bpvs_instance *in);
 /* Forget what was derived from the tables. For bpvs_close(). */
 void bpvs_tables_free(struct bpvs_instance *in);
 
+/* Close what route.c has open in this network namespace. For bpvs_close(). */
+void bpvs_route_close(void);
+
 /* ---- maps.c: all that needs a system call on a map ---- */
 
 /* The map that the data path finds services with. */

@@ -172,7 +172,7 @@ def test_engine_restarted_beneath(words, restore):
 
 def test_who_waits_gets_in(words, program):  # noqa: F811
     """Beside two programs that change something all the time."""
-    feeds = [subprocess.Popen(["yes", f"-A -t 10.{n}.0.1:80\n-D -t 10.{n}.0.1:80"],
+    feeds = [subprocess.Popen(["yes", "--", f"-A -t 10.{n}.0.1:80\n-D -t 10.{n}.0.1:80"],
                               stdout=subprocess.PIPE) for n in (1, 2)]
     runs = ([IPVSADM], [BPVS, "run", "--", "ipvsadm"])
     busy = [subprocess.Popen([*words, *run, "-R"], env=program, stdin=feed.stdout)
