@@ -58,7 +58,7 @@ static void publish(struct bpvs_instance *in, struct bpvs_svc *svc, __u64 word)
 	if (old == word)
 		return;
 	__atomic_store_n(&svc->buckets, word, __ATOMIC_RELEASE);
-	if (old)
+	if (old && in->tables)
 		in->tables->units_waiting = true;
 }
 

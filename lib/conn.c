@@ -85,7 +85,7 @@ static void conn_addrs(const struct bpvs_instance *in, const struct conn_copy *f
 {
 	const struct bpvs_dest *d = NULL;
 
-	if (from->conn.dest && from->conn.dest < in->ro->max_dest)
+	if (from->conn.dest && from->conn.dest < in->cfg->tool_reserved[BPVS_TOOL_DEST_HIGH])
 		d = &in->dests[from->conn.dest];
 	if (ret->af == BPVS_V6) {
 		ret->caddr = from->conn6.caddr;
@@ -156,6 +156,10 @@ int bpvs_conn_walk(struct bpvs_instance *in, bpvs_conn_cb cb, void *arg)
 
 		if (!conn_copy(in, slot, &copy))
 			continue;
+		/* Its destination may be younger than this instance is open. */
+		err = bpvs_reach(in);
+		if (err)
+			return err;
 		left = -bpvs_clock_since(in, (__u32)(copy.conn.word >> BPVS_WORD_EXPIRY_SHIFT));
 		if (left <= 0)
 			continue;

@@ -165,6 +165,7 @@ void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
 static int dest_create(struct bpvs_instance *in, __u32 svc, const struct bpvs_dest_info *info,
 		       __u32 *ret)
 {
+	__u32 unused = bpvs_tables_dest_high(in);
 	struct bpvs_dest *d;
 	int err = bpvs_tables_new_dest(in, ret);
 
@@ -178,7 +179,9 @@ static int dest_create(struct bpvs_instance *in, __u32 svc, const struct bpvs_de
 	d->port = info->port;
 	d->af = info->af;
 	d->removed_at = (__u32)bpvs_clock_since(in, 0);
-	bpvs_stats_reset(in, bpvs_stats_dest(in, *ret));
+	/* Nobody has counted for an id that was never given out. */
+	if (*ret < unused)
+		bpvs_stats_reset(in, bpvs_stats_dest(in, *ret));
 	__atomic_store_n(&d->flags, BPVS_DEST_IN_USE, __ATOMIC_RELEASE);
 	bpvs_tables_enter_dest(in, *ret);
 	return 0;
@@ -265,6 +268,7 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 {
 	__u32 svc = bpvs_svc_lookup(in, key), id, pos;
 	int err, type;
+	bool nat;
 
 	if (!svc)
 		return -ESRCH;
@@ -277,14 +281,18 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 	type = bpvs_route_type(&info->addr, info->af);
 	if (type < 0)
 		return type;
-	err = bpvs_sched_ready(in, &in->svcs[svc]);
+	nat = info->fwd == BPVS_FWD_MASQ || in->dests[id].fwd_set == BPVS_FWD_MASQ;
+	if (nat || bpvs_buckets_len(in->svcs[svc].sched))
+		err = bpvs_tables_need(in);
+	err = err ?: bpvs_sched_ready(in, &in->svcs[svc]);
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
 	dest_set(&in->dests[id], info, type);
 	nat_mark(in, &in->dests[id]);
 	bpvs_out_dest(in, type);
-	bpvs_rip_update(in, id);
+	if (nat)
+		bpvs_rip_update(in, id);
 	bpvs_list_set_weight(in, &in->svcs[svc], pos, info->weight);
 	bpvs_sched_changed(in, &in->svcs[svc]);
 	return 0;
@@ -293,7 +301,7 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 int bpvs_dest_edit(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		   const struct bpvs_dest_info *info)
 {
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;
@@ -404,7 +412,7 @@ int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpv
 {
 	struct bpvs_dest_info *all = NULL;
 	__u32 id, num = 0;
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;

@@ -306,7 +306,10 @@ static int anchor_write(struct bpvs_bpf *s, const struct bpvs_up_opts *o,
 		.accept_local = (__u32)before[2],
 	};
 	__u32 zero = 0;
+	int err = bpvs_tables_lock_init(&a);
 
+	if (err)
+		return err;
 	memcpy(&a.ro, (const void *)&s->rodata->bpvs_ro, sizeof(a.ro));
 #define BPVS_MAP(id, name) a.map_ids[BPVS_MAP_##id] = map_id(s->maps.name);
 #include <bpvs/map.def>
@@ -537,6 +540,18 @@ static int take_down(struct bpvs_anchor *a)
 	return bpvs_tc_drop(LO_IFINDEX, true);
 }
 
+/* Whoever has the instance open waits, or is told, but does not change what is taken down. */
+static int stop_changes(struct bpvs_anchor *a)
+{
+	int err = bpvs_tables_lock_take(a);
+
+	if (err)
+		return err;
+	__atomic_store_n(&a->ready, 0, __ATOMIC_RELEASE);
+	bpvs_tables_lock_drop(a);
+	return 0;
+}
+
 int bpvs_down(void)
 {
 	struct bpvs_anchor *a;
@@ -550,9 +565,11 @@ int bpvs_down(void)
 		return err;
 	err = bpvs_anchor_find(&a);
 	if (!err) {
-		if (a->abi >= BPVS_ABI_FIRST)
+		if (a->abi == BPVS_ABI)
+			err = stop_changes(a);
+		else if (a->abi >= BPVS_ABI_FIRST)
 			__atomic_store_n(&a->ready, 0, __ATOMIC_RELEASE);
-		err = take_down(a);
+		err = err ?: take_down(a);
 		bpvs_anchor_unmap(a);
 	} else if (err == -ENOENT) {
 		/* Pins of namespaces that are gone are nobody's, nor is bpvs0: a good moment. */

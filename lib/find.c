@@ -9,31 +9,51 @@
 #include "engine.h"
 
 struct mapping {
-	void *at;
+	char *at;
 	size_t size;
 };
 
-struct found {
-	struct bpvs_anchor *anchor;
-	int fds[BPVS_MAPS];
-	struct mapping maps[BPVS_MAPS];
+/* Bytes of an array that are mapped, when not all of it is. */
+struct span {
+	size_t begin, end;
 };
 
-static void *map_array(int fd, int prot, size_t *ret_size)
+/* Statistics of services, and of destinations, in the set of one CPU or in the rates. */
+struct stats_spans {
+	struct span svcs, dests;
+};
+
+struct found {
+	int fds[BPVS_MAPS];
+	struct mapping maps[BPVS_MAPS];
+	struct span used[BPVS_MAPS];
+	struct stats_spans rates;
+	struct stats_spans *stats; /* a set each CPU */
+};
+
+static size_t pages(size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (bytes + page - 1) / page * page;
+}
+
+static int array_size(int fd, size_t *ret)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), size;
-	void *at;
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return MAP_FAILED;
+		return -errno;
 	/* Elements of an array stand 8 bytes aligned. */
-	size = ((size_t)info.value_size + 7) / 8 * 8 * info.max_entries;
-	size = (size + page - 1) / page * page;
-	at = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
-	*ret_size = size;
-	return at;
+	*ret = pages(((size_t)info.value_size + 7) / 8 * 8 * info.max_entries);
+	return 0;
+}
+
+static void *map_array(int fd, int prot, size_t *ret_size)
+{
+	return array_size(fd, ret_size) ? MAP_FAILED
+					: mmap(NULL, *ret_size, prot, MAP_SHARED, fd, 0);
 }
 
 struct bpvs_dev *bpvs_map_devs(int fd, size_t *ret_size)
@@ -103,42 +123,45 @@ int bpvs_anchor_check(const struct bpvs_anchor *a)
 
 void bpvs_anchor_unmap(struct bpvs_anchor *a)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	munmap(a, (sizeof(*a) + page - 1) / page * page);
+	munmap(a, pages(sizeof(*a)));
 }
 
-/* Which maps are mapped into the process, and how. */
+/*
+ * Which maps are mapped into the process, and how. To map an array is to enter each of its pages,
+ * used or not, into the process: of the large ones that is put off until they are used, and goes as
+ * far as that.
+ */
 static const struct {
 	int prot;
+	bool by_use;
 } mapped[BPVS_MAPS] = {
 	/* CONNS and CONNS6 are mapped by bpvs_conns_open(). */
-	[BPVS_MAP_SVCS] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_DESTS] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_LISTS] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_RATES] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_STATS] = { PROT_READ },
-	[BPVS_MAP_COUNTERS] = { PROT_READ },
-	[BPVS_MAP_DEVS] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_NEXTHOPS] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_CFG] = { PROT_READ | PROT_WRITE },
-	[BPVS_MAP_FILTER] = { PROT_READ | PROT_WRITE },
+	[BPVS_MAP_SVCS] = { PROT_READ | PROT_WRITE, true },
+	[BPVS_MAP_DESTS] = { PROT_READ | PROT_WRITE, true },
+	[BPVS_MAP_LISTS] = { PROT_READ | PROT_WRITE, true },
+	[BPVS_MAP_RATES] = { PROT_READ | PROT_WRITE, true },
+	[BPVS_MAP_STATS] = { PROT_READ, true },
+	[BPVS_MAP_COUNTERS] = { PROT_READ, false },
+	[BPVS_MAP_DEVS] = { PROT_READ | PROT_WRITE, false },
+	[BPVS_MAP_NEXTHOPS] = { PROT_READ | PROT_WRITE, false },
+	[BPVS_MAP_CFG] = { PROT_READ | PROT_WRITE, false },
+	[BPVS_MAP_FILTER] = { PROT_READ | PROT_WRITE, false },
 };
 
 static void fill(struct bpvs_instance *in, struct found *f)
 {
-	in->ro = &f->anchor->ro;
-	in->svcs = f->maps[BPVS_MAP_SVCS].at;
-	in->dests = f->maps[BPVS_MAP_DESTS].at;
-	in->lists = f->maps[BPVS_MAP_LISTS].at;
-	in->rates = f->maps[BPVS_MAP_RATES].at;
-	in->devs = f->maps[BPVS_MAP_DEVS].at;
-	in->nexthops = f->maps[BPVS_MAP_NEXTHOPS].at;
-	in->cfg = f->maps[BPVS_MAP_CFG].at;
-	in->filter = f->maps[BPVS_MAP_FILTER].at;
+	in->ro = &in->anchor->ro;
+	in->svcs = (void *)f->maps[BPVS_MAP_SVCS].at;
+	in->dests = (void *)f->maps[BPVS_MAP_DESTS].at;
+	in->lists = (void *)f->maps[BPVS_MAP_LISTS].at;
+	in->rates = (void *)f->maps[BPVS_MAP_RATES].at;
+	in->devs = (void *)f->maps[BPVS_MAP_DEVS].at;
+	in->nexthops = (void *)f->maps[BPVS_MAP_NEXTHOPS].at;
+	in->cfg = (void *)f->maps[BPVS_MAP_CFG].at;
+	in->filter = (void *)f->maps[BPVS_MAP_FILTER].at;
 	in->fd_svc_ids = f->fds[BPVS_MAP_SVC_IDS];
-	in->stats = f->maps[BPVS_MAP_STATS].at;
-	in->counters = f->maps[BPVS_MAP_COUNTERS].at;
+	in->stats = (void *)f->maps[BPVS_MAP_STATS].at;
+	in->counters = (void *)f->maps[BPVS_MAP_COUNTERS].at;
 	in->fd_spill = f->fds[BPVS_MAP_SPILL];
 	in->fd_calls = f->fds[BPVS_MAP_CALLS];
 	in->fd_buckets = f->fds[BPVS_MAP_BUCKETS];
@@ -146,22 +169,119 @@ static void fill(struct bpvs_instance *in, struct found *f)
 
 static int map_one(struct found *f, enum bpvs_map_id i, int prot)
 {
-	f->maps[i].at = map_array(f->fds[i], prot, &f->maps[i].size);
-	if (f->maps[i].at != MAP_FAILED)
-		return 0;
-	f->maps[i].at = NULL;
-	return -errno;
+	void *at = map_array(f->fds[i], prot, &f->maps[i].size);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	f->maps[i].at = at;
+	return 0;
 }
 
-static int open_maps(struct found *f)
+/* Addresses for all of it, and nothing there yet. */
+static int map_none(struct found *f, enum bpvs_map_id i)
+{
+	int err = array_size(f->fds[i], &f->maps[i].size);
+	void *at;
+
+	if (err)
+		return err;
+	at = mmap(NULL, f->maps[i].size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		  0);
+	if (at == MAP_FAILED)
+		return -errno;
+	f->maps[i].at = at;
+	return 0;
+}
+
+/* What grows, grows to twice of what it was, and by this at least. */
+#define SPAN_STEP 65536
+
+/* See to it that the bytes from `from`, where the span begins, up to `to` are mapped. */
+static int span_reach(struct found *f, enum bpvs_map_id i, struct span *s, size_t from, size_t to)
+{
+	size_t end;
+
+	if (to <= s->end)
+		return 0;
+	if (!s->end) {
+		s->begin = s->end = from / pages(1) * pages(1);
+		end = pages(to);
+	} else {
+		size_t grown = s->end + s->end - s->begin;
+
+		if (grown < s->end + SPAN_STEP)
+			grown = s->end + SPAN_STEP;
+		end = pages(to > grown ? to : grown);
+	}
+	if (end > f->maps[i].size)
+		end = f->maps[i].size;
+	if (mmap(f->maps[i].at + s->end, end - s->end, mapped[i].prot, MAP_SHARED | MAP_FIXED,
+		 f->fds[i], (off_t)s->end) == MAP_FAILED)
+		return -errno;
+	s->end = end;
+	return 0;
+}
+
+/* How many elements are in use, never none. */
+static size_t used(const struct bpvs_instance *in, enum bpvs_tool_word high)
+{
+	return __atomic_load_n(&in->cfg->tool_reserved[high], __ATOMIC_ACQUIRE) ?: 1;
+}
+
+int bpvs_reach(const struct bpvs_instance *in)
+{
+	struct found *f = in->priv;
+	struct span *s = f->used;
+
+	return span_reach(f, BPVS_MAP_SVCS, &s[BPVS_MAP_SVCS], 0,
+			  used(in, BPVS_TOOL_SVC_HIGH) * sizeof(*in->svcs))
+		       ?: span_reach(f, BPVS_MAP_DESTS, &s[BPVS_MAP_DESTS], 0,
+				     used(in, BPVS_TOOL_DEST_HIGH) * sizeof(*in->dests))
+		       ?: span_reach(f, BPVS_MAP_LISTS, &s[BPVS_MAP_LISTS], 0,
+				     used(in, BPVS_TOOL_LIST_HIGH) * sizeof(*in->lists));
+}
+
+/* Of one array of statistics, with elements of `size` bytes, the set that begins at `set`. */
+static int set_reach(const struct bpvs_instance *in, enum bpvs_map_id i, struct stats_spans *s,
+		     size_t set, size_t size)
+{
+	size_t dests = set + in->ro->max_svc;
+
+	return span_reach(in->priv, i, &s->svcs, set * size,
+			  (set + used(in, BPVS_TOOL_SVC_HIGH)) * size)
+		       ?: span_reach(in->priv, i, &s->dests, dests * size,
+				     (dests + used(in, BPVS_TOOL_DEST_HIGH)) * size);
+}
+
+int bpvs_reach_stats(const struct bpvs_instance *in)
+{
+	struct found *f = in->priv;
+	size_t set = (size_t)in->ro->max_svc + in->ro->max_dest;
+	int err;
+
+	if (!f->stats)
+		f->stats = calloc(in->ro->cpus, sizeof(*f->stats));
+	if (!f->stats)
+		return -ENOMEM;
+	err = set_reach(in, BPVS_MAP_RATES, &f->rates, 0, sizeof(*in->rates));
+	for (__u32 cpu = 0; cpu < in->ro->cpus && !err; cpu++)
+		err = set_reach(in, BPVS_MAP_STATS, &f->stats[cpu], cpu * set, sizeof(*in->stats));
+	return err;
+}
+
+static int open_maps(struct found *f, const struct bpvs_anchor *a)
 {
 	for (int i = 0; i < BPVS_MAPS; i++) {
 		int err;
 
-		f->fds[i] = bpf_map_get_fd_by_id(f->anchor->map_ids[i]);
+		f->fds[i] = bpf_map_get_fd_by_id(a->map_ids[i]);
 		if (f->fds[i] < 0)
 			return -errno;
-		err = mapped[i].prot ? map_one(f, (enum bpvs_map_id)i, mapped[i].prot) : 0;
+		err = 0;
+		if (mapped[i].by_use)
+			err = map_none(f, (enum bpvs_map_id)i);
+		else if (mapped[i].prot)
+			err = map_one(f, (enum bpvs_map_id)i, mapped[i].prot);
 		if (err)
 			return err;
 	}
@@ -181,8 +301,8 @@ int bpvs_conns_open(struct bpvs_instance *in)
 		err = map_one(f, BPVS_MAP_CONNS6, PROT_READ);
 	if (err)
 		return err;
-	in->conns = f->maps[BPVS_MAP_CONNS].at;
-	in->conns6 = f->maps[BPVS_MAP_CONNS6].at;
+	in->conns = (void *)f->maps[BPVS_MAP_CONNS].at;
+	in->conns6 = (void *)f->maps[BPVS_MAP_CONNS6].at;
 	return 0;
 }
 
@@ -194,7 +314,7 @@ static void found_free(struct found *f)
 		if (f->fds[i] >= 0)
 			close(f->fds[i]);
 	}
-	bpvs_anchor_unmap(f->anchor);
+	free(f->stats);
 	free(f);
 }
 
@@ -210,13 +330,12 @@ int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret)
 		bpvs_anchor_unmap(a);
 		return -ENOMEM;
 	}
-	f->anchor = a;
 	memset(f->fds, 0xff, sizeof(f->fds));
 	in->priv = f;
-	in->fd_lock = -1;
+	in->anchor = a;
 	in->fd_xdp = -1;
 	in->fd_tc = -1;
-	err = open_maps(f);
+	err = open_maps(f, a);
 	if (err) {
 		bpvs_close(in);
 		return bpvs_fail(err, "cannot open the maps of the instance: %s", strerror(-err));
@@ -239,14 +358,16 @@ void bpvs_close(struct bpvs_instance *in)
 	if (in->fd_tc >= 0)
 		close(in->fd_tc);
 	bpvs_tables_free(in);
+	bpvs_route_close();
 	if (in->ro)
 		bpvs_chunks_close(in);
 	if (in->priv)
 		found_free(in->priv);
+	bpvs_anchor_unmap(in->anchor);
 	free(in);
 }
 
 const struct bpvs_anchor *bpvs_instance_anchor(const struct bpvs_instance *in)
 {
-	return ((const struct found *)in->priv)->anchor;
+	return in->anchor;
 }

@@ -4,6 +4,7 @@
 
 #include "bpvs.h"
 
+struct bpvs_anchor;
 struct bpvs_tables;
 
 struct bpvs_instance {
@@ -27,8 +28,9 @@ struct bpvs_instance {
 	struct bpvs_bucket_unit **chunks; /* those that were asked for; bucket.c's own */
 	int fd_xdp;
 	int fd_tc;
-	int fd_lock;
+	struct bpvs_anchor *anchor; /* with the lock of the tables */
 	int lock_depth;
+	unsigned int looks;	    /* tables.c's own */
 	void *priv;		    /* engine.c's own: map fds and sizes to unmap */
 	struct bpvs_tables *tables; /* tables.c's own: what it derived by scanning, or NULL */
 };
@@ -53,11 +55,22 @@ void bpvs_sysctl_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro)
 /* Map conns and conns6, which are NULL until then: most commands have no need of them. */
 int bpvs_conns_open(struct bpvs_instance *in);
 
+/*
+ * The services, destinations and lists are mapped as far as they are in use, which only grows. So
+ * this comes before an id or a region is looked at that may have come since: bpvs_tables_enter()
+ * has done it. Statistics apart, since most commands have no need of them.
+ */
+int bpvs_reach(const struct bpvs_instance *in);
+int bpvs_reach_stats(const struct bpvs_instance *in);
+
 /* Unmap all chunks of bpvs_buckets. For bpvs_close(). */
 void bpvs_chunks_close(struct bpvs_instance *in);
 
 /* Forget what was derived from the tables. For bpvs_close(). */
 void bpvs_tables_free(struct bpvs_instance *in);
+
+/* Close what route.c has open in this network namespace. For bpvs_close(). */
+void bpvs_route_close(void);
 
 /* ---- maps.c: all that needs a system call on a map ---- */
 

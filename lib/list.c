@@ -71,7 +71,7 @@ static int region_new(struct bpvs_instance *in, __u32 cap, __u32 *ret)
 		__atomic_store_n(&in->cfg->tool_reserved[BPVS_TOOL_LIST_HIGH], high + cap,
 				 __ATOMIC_RELEASE);
 		*ret = high;
-		return 0;
+		return bpvs_reach(in);
 	}
 	if (bpvs_gaps_take(&in->tables->gaps, cap, ret))
 		return 0;
@@ -139,7 +139,8 @@ void bpvs_list_remove(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos)
 void bpvs_list_clear(struct bpvs_instance *in, struct bpvs_svc *svc)
 {
 	publish(svc, 0, 0);
-	in->tables->list_waiting = true;
+	if (in->tables)
+		in->tables->list_waiting = true;
 }
 
 void bpvs_list_set_weight(struct bpvs_instance *in, struct bpvs_svc *svc, __u32 pos, __s32 weight)

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The lock between tools: an abstract Unix socket address. Such addresses belong to the network
- * namespace, as an instance does, whatever mounts or process ids a tool sees; and the kernel gives
- * one back when its holder dies. Who finds it taken connects, and is told by the connection's end.
+ * The locks between tools, which the kernel gives back when their holder dies.
+ *
+ * For up and down, that is where there may be no instance, an abstract Unix socket address. Such
+ * addresses belong to the network namespace, as an instance does, whatever mounts or process ids a
+ * tool sees. Who finds it taken connects, and is told by the connection's end.
+ *
+ * For changes of the tables a mutex in the instance's anchor: a daemon that is told of its servers
+ * one by one takes it for each, without a system call.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -94,21 +100,71 @@ void bpvs_lock_drop(int fd)
 	close(fd);
 }
 
+/* ---- the lock of the tables ---- */
+
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(((struct bpvs_anchor *)0)->lock), "it fits");
+
+/* How often a taken lock is tried again, in microseconds. */
+#define PAUSE_FIRST 50
+#define PAUSE_MOST  1600
+
+static pthread_mutex_t *mutex_of(struct bpvs_anchor *a)
+{
+	return (pthread_mutex_t *)(void *)a->lock;
+}
+
+/* In memory that processes share; who dies with it hands it on. */
+int bpvs_tables_lock_init(struct bpvs_anchor *a)
+{
+	pthread_mutexattr_t attr;
+	int err = pthread_mutexattr_init(&attr);
+
+	if (err)
+		return -err;
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	err = pthread_mutex_init(mutex_of(a), &attr);
+	pthread_mutexattr_destroy(&attr);
+	return -err;
+}
+
+int bpvs_tables_lock_take(struct bpvs_anchor *a)
+{
+	unsigned int pause = PAUSE_FIRST;
+	int err;
+
+	/* To sleep on it is refused: the kernel has no futex in the memory of a map (EFAULT). */
+	while ((err = pthread_mutex_trylock(mutex_of(a))) == EBUSY) {
+		usleep(pause);
+		pause = pause < PAUSE_MOST ? 2 * pause : pause;
+	}
+	/* What a dead holder left half done BPVS_TOOL_CHANGING tells. */
+	return err == EOWNERDEAD ? -pthread_mutex_consistent(mutex_of(a)) : -err;
+}
+
+void bpvs_tables_lock_drop(struct bpvs_anchor *a)
+{
+	pthread_mutex_unlock(mutex_of(a));
+}
+
 int bpvs_lock(struct bpvs_instance *in)
 {
-	int err = 0;
+	int err;
 
-	if (!in->lock_depth)
-		err = bpvs_lock_take(&in->fd_lock);
-	if (!err)
-		in->lock_depth++;
+	if (in->lock_depth++)
+		return 0;
+	err = bpvs_tables_lock_take(in->anchor);
+	if (!err && !in->anchor->ready) {
+		bpvs_tables_lock_drop(in->anchor);
+		err = bpvs_fail(-ESTALE, "the instance was taken down");
+	}
+	if (err)
+		in->lock_depth = 0;
 	return err;
 }
 
 void bpvs_unlock(struct bpvs_instance *in)
 {
-	if (!in->lock_depth || --in->lock_depth)
-		return;
-	bpvs_lock_drop(in->fd_lock);
-	in->fd_lock = -1;
+	if (in->lock_depth && !--in->lock_depth)
+		bpvs_tables_lock_drop(in->anchor);
 }

@@ -15,18 +15,52 @@ struct route_request {
 	__u8 addr[16];
 };
 
-/* Asked once for each destination that is added: the socket is kept. */
+/* Asked once for each destination that is added: the sockets are kept. */
+static int route_fd = -1, bind_fd = -1;
+
+static void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void bpvs_route_close(void)
+{
+	fd_close(&route_fd);
+	fd_close(&bind_fd);
+}
+
 static int route_socket(void)
 {
-	static int fd = -1;
 	static pid_t owner;
 
 	/* A child has to have its own, or it would read its parent's answers. */
-	if (fd < 0 || owner != getpid()) {
-		fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (owner != getpid())
+		fd_close(&route_fd);
+	if (route_fd < 0) {
+		route_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 		owner = getpid();
 	}
-	return fd < 0 ? -errno : fd;
+	return route_fd < 0 ? -errno : route_fd;
+}
+
+/*
+ * One system call instead of two, and a cheap one: to bind to an address that is not local,
+ * multicast or broadcast is refused by this very error. Where all may be bound to
+ * (ip_nonlocal_bind), or anything else happens, it tells nothing, and the socket is spent.
+ */
+static bool surely_unicast(const struct bpvs_addr *addr)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = addr->w[3] };
+
+	if (bind_fd < 0)
+		bind_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (bind_fd >= 0 && bind(bind_fd, (struct sockaddr *)&a, sizeof(a)) &&
+	    errno == EADDRNOTAVAIL)
+		return true;
+	fd_close(&bind_fd);
+	return false;
 }
 
 static int route_ask(const struct bpvs_addr *addr, __u8 af)
@@ -78,6 +112,8 @@ int bpvs_route_type(const struct bpvs_addr *addr, __u8 af)
 		return RTN_BROADCAST;
 	if (af == BPVS_V4 && (addr->b[12] & 0xf0) == 0xe0)
 		return RTN_MULTICAST;
+	if (af == BPVS_V4 && surely_unicast(addr))
+		return RTN_UNICAST;
 	type = route_lookup(addr, af);
 	if (type < 0 || type == RTN_LOCAL)
 		return type;

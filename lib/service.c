@@ -73,8 +73,9 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 		return err;
 	}
 	svc->key = info->key;
-	svc->epoch++;
-	bpvs_stats_reset(in, bpvs_stats_svc(in, id));
+	/* Nobody has counted for an id that was never given out. */
+	if (svc->epoch++)
+		bpvs_stats_reset(in, bpvs_stats_svc(in, id));
 	svc_set(svc, info);
 	if (!kept)
 		bpvs_tables_enter_svc(in, id);
@@ -225,18 +226,31 @@ int bpvs_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 	return err;
 }
 
+static bool nat_there(const struct bpvs_instance *in)
+{
+	for (__u32 id = 1; id < bpvs_tables_dest_high(in); id++)
+		if (in->dests[id].flags & BPVS_DEST_NAT)
+			return true;
+	return false;
+}
+
 int bpvs_flush(struct bpvs_instance *in)
 {
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;
-	bpvs_tables_touch(in);
+	/* Endpoints have keys, and the tables tell who else has an endpoint. */
+	if (nat_there(in))
+		err = bpvs_tables_need(in);
+	if (!err)
+		bpvs_tables_touch(in);
 	for (__u32 id = 1; id < bpvs_tables_svc_high(in) && !err; id++)
 		if (in->svcs[id].flags & BPVS_SVC_IN_USE)
 			err = svc_del_locked(in, id);
 	bpvs_marks_sync(in);
-	bpvs_filter_vips(in);
+	if (in->tables)
+		bpvs_filter_vips(in);
 	bpvs_tables_leave(in);
 	return err;
 }
@@ -263,7 +277,7 @@ static void svc_read(const struct bpvs_instance *in, __u32 id, struct bpvs_svc_i
 int bpvs_svc_get(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 		 struct bpvs_svc_info *ret)
 {
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 	__u32 id;
 
 	if (err)
@@ -297,7 +311,7 @@ int bpvs_svc_walk(struct bpvs_instance *in, bpvs_svc_cb cb, void *arg)
 {
 	struct bpvs_svc_info *all;
 	__u32 num = 0;
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;

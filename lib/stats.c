@@ -27,9 +27,13 @@ void bpvs_stats_cpu(const struct bpvs_instance *in, unsigned int index, unsigned
 static int stats_sum(struct bpvs_instance *in, unsigned int index, struct bpvs_stats *ret)
 {
 	struct bpvs_stats sum = { 0 };
+	int err;
 
 	if (index >= in->ro->max_svc + in->ro->max_dest)
 		return -EINVAL;
+	err = bpvs_reach_stats(in);
+	if (err)
+		return err;
 	for (__u32 cpu = 0; cpu < in->ro->cpus; cpu++) {
 		struct bpvs_stats s;
 
@@ -132,7 +136,7 @@ static int stats_zero_all(struct bpvs_instance *in)
 
 int bpvs_stats_zero(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
-	int err = bpvs_tables_enter(in);
+	int err = bpvs_tables_look(in);
 
 	if (err)
 		return err;

@@ -6,6 +6,9 @@
 #include <string.h>
 #include "tables.h"
 
+/* Who looks more often than that is no tool of one command: the next time tables are made. */
+#define LOOKS_MOST 16
+
 static __u32 tool_word(const struct bpvs_instance *in, enum bpvs_tool_word w)
 {
 	return in->cfg->tool_reserved[w];
@@ -89,11 +92,46 @@ static __u32 dest_hash(__u32 svc, const struct bpvs_addr *addr, __be16 port)
 	return h;
 }
 
+/* Without tables: those that are kept are found, too. */
+static __u32 svc_search(const struct bpvs_instance *in, const struct bpvs_svc_key *key)
+{
+	__u32 kept = 0;
+
+	for (__u32 id = 1; id < bpvs_tables_svc_high(in); id++) {
+		if (memcmp(&in->svcs[id].key, key, sizeof(*key)))
+			continue;
+		if (in->svcs[id].flags & BPVS_SVC_IN_USE)
+			return id;
+		kept = id;
+	}
+	return kept;
+}
+
+/* Without tables: those of the service's list. */
+static __u32 dest_search(const struct bpvs_instance *in, __u32 svc, const struct bpvs_addr *addr,
+			 __be16 port)
+{
+	__u64 list = in->svcs[svc].list;
+
+	for (__u32 pos = 0; pos < bpvs_list_len(list); pos++) {
+		__u32 id = in->lists[bpvs_list_off(list) + pos].dest;
+		const struct bpvs_dest *d = &in->dests[id];
+
+		if (d->port == port && !memcmp(&d->addr, addr, sizeof(*addr)))
+			return id;
+	}
+	return 0;
+}
+
 __u32 bpvs_tables_find_svc(const struct bpvs_instance *in, const struct bpvs_svc_key *key)
 {
-	const struct bpvs_ids *ids = &in->tables->svcs;
-	__u32 id = ids->bucket[bpvs_tables_hash(key) & ids->mask];
+	const struct bpvs_ids *ids;
+	__u32 id;
 
+	if (!in->tables)
+		return svc_search(in, key);
+	ids = &in->tables->svcs;
+	id = ids->bucket[bpvs_tables_hash(key) & ids->mask];
 	while (id && memcmp(&in->svcs[id].key, key, sizeof(*key)))
 		id = ids->next[id];
 	return id;
@@ -102,10 +140,13 @@ __u32 bpvs_tables_find_svc(const struct bpvs_instance *in, const struct bpvs_svc
 __u32 bpvs_tables_find_dest(const struct bpvs_instance *in, __u32 svc, const struct bpvs_addr *addr,
 			    __be16 port)
 {
-	const struct bpvs_ids *ids = &in->tables->dests;
-	__u32 id = ids->bucket[dest_hash(svc, addr, port) & ids->mask];
+	const struct bpvs_ids *ids;
+	__u32 id;
 
-	for (; id; id = ids->next[id]) {
+	if (!in->tables)
+		return dest_search(in, svc, addr, port);
+	ids = &in->tables->dests;
+	for (id = ids->bucket[dest_hash(svc, addr, port) & ids->mask]; id; id = ids->next[id]) {
 		const struct bpvs_dest *d = &in->dests[id];
 
 		if (d->svc == svc && d->port == port && !memcmp(&d->addr, addr, sizeof(*addr)))
@@ -321,29 +362,59 @@ int bpvs_tables_forget(struct bpvs_instance *in)
 	return tables_build(in, false);
 }
 
-int bpvs_tables_enter(struct bpvs_instance *in)
+static bool tables_current(const struct bpvs_instance *in)
 {
-	int err = bpvs_lock(in);
+	return in->tables && in->tables->gen == tool_word(in, BPVS_TOOL_GEN);
+}
 
-	if (err)
-		return err;
-	if (in->tables && in->tables->gen == tool_word(in, BPVS_TOOL_GEN))
+int bpvs_tables_need(struct bpvs_instance *in)
+{
+	bool killed = tool_word(in, BPVS_TOOL_CHANGING);
+	int err;
+
+	if (tables_current(in))
 		return 0;
+	err = bpvs_reach(in);
 	/* First of all: what is in a list must not be taken for removed. */
-	err = tool_word(in, BPVS_TOOL_CHANGING) ? bpvs_dests_repair(in) : 0;
+	if (!err && killed)
+		err = bpvs_dests_repair(in);
 	if (!err && sweep_trash(in, BPVS_TRASH_SECONDS))
 		bpvs_tables_touch(in);
 	err = err ?: tables_build(in, false);
-	if (err) {
-		bpvs_unlock(in);
-		return err;
-	}
-	if (tool_word(in, BPVS_TOOL_CHANGING)) {
+	if (!err && killed) {
 		bpvs_svcs_repair(in);
 		bpvs_rip_repair(in);
 		bpvs_buckets_repair(in);
 	}
-	return 0;
+	return err;
+}
+
+static int enter(struct bpvs_instance *in, bool look)
+{
+	int err = bpvs_lock(in);
+
+	if (err || tables_current(in))
+		return err;
+	if (look && !tool_word(in, BPVS_TOOL_CHANGING) && in->looks < LOOKS_MOST) {
+		in->looks++;
+		bpvs_tables_free(in);
+		err = bpvs_reach(in);
+	} else {
+		err = bpvs_tables_need(in);
+	}
+	if (err)
+		bpvs_unlock(in);
+	return err;
+}
+
+int bpvs_tables_enter(struct bpvs_instance *in)
+{
+	return enter(in, false);
+}
+
+int bpvs_tables_look(struct bpvs_instance *in)
+{
+	return enter(in, true);
 }
 
 void bpvs_tables_leave(struct bpvs_instance *in)
@@ -367,7 +438,7 @@ static __u32 ids_take(struct bpvs_instance *in, struct bpvs_ids *ids, enum bpvs_
 		return 0;
 	/* Before the slot is written: after a crash it must be within what is scanned. */
 	__atomic_store_n(&in->cfg->tool_reserved[high], id + 1, __ATOMIC_RELEASE);
-	return id;
+	return bpvs_reach(in) ? 0 : id;
 }
 
 int bpvs_tables_new_svc(struct bpvs_instance *in, __u32 *ret)
@@ -428,7 +499,7 @@ void bpvs_tables_enter_dest(struct bpvs_instance *in, __u32 id)
 
 void bpvs_tables_drop_svc(struct bpvs_instance *in, __u32 id)
 {
-	if (in->tables->svc_refs[id])
+	if (!in->tables || in->tables->svc_refs[id])
 		return;
 	ids_unlink(&in->tables->svcs, bpvs_tables_hash(&in->svcs[id].key), id);
 	in->tables->svcs.waiting = true;

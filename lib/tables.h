@@ -11,7 +11,7 @@
  * What was never used is free at once; what was used and is free now may still be in a reader's
  * hands, so it is handed out only after a grace period, one for all that is free at the time.
  *
- * Everything here is called under the instance's lock, after bpvs_tables_enter().
+ * Everything here is called under the instance's lock, after bpvs_tables_enter() or _look().
  */
 #pragma once
 
@@ -57,6 +57,13 @@ struct bpvs_tables {
 
 /* Lock, and bring the tables up to date. */
 int bpvs_tables_enter(struct bpvs_instance *in);
+/*
+ * Lock only, if nothing has to be repaired: what looks at services and lists, or changes what is
+ * there, can do without tables, which cost a look at every destination. What is found are services
+ * and their available destinations. bpvs_tables_need() makes the tables if it turns out otherwise.
+ */
+int bpvs_tables_look(struct bpvs_instance *in);
+int bpvs_tables_need(struct bpvs_instance *in);
 void bpvs_tables_leave(struct bpvs_instance *in);
 /* To be called before the first write of each change. */
 void bpvs_tables_touch(struct bpvs_instance *in);

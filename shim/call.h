@@ -104,5 +104,7 @@ int option_set(int sock, int option, const void *value, socklen_t len);
 /* Run in the network namespace of a socket, until place_leave(). */
 int place_enter(int sock, int *ret_back);
 void place_leave(int back);
+/* This thread may be in another network namespace than before. */
+void place_moved(void);
 /* Of the namespace that we are in; up: brought up where there is none. Stays ours. */
 int instance_get(bool up, struct bpvs_instance **ret);

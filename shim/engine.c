@@ -67,14 +67,20 @@ static const struct bpvs_shim_answers *engine_load(void)
 	return NULL;
 }
 
+static const struct bpvs_shim_answers *answers;
+
 /* With the lock held. */
 const struct bpvs_shim_answers *bpvs_shim_engine(void)
 {
-	static const struct bpvs_shim_answers *answers;
 	static bool tried;
 
 	if (!tried)
-		answers = engine_load();
+		__atomic_store_n(&answers, engine_load(), __ATOMIC_RELEASE);
 	tried = true;
 	return answers;
+}
+
+const struct bpvs_shim_answers *bpvs_shim_loaded(void)
+{
+	return __atomic_load_n(&answers, __ATOMIC_ACQUIRE);
 }

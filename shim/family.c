@@ -141,11 +141,19 @@ static int header_check(const struct call *c, const struct genlmsghdr *g)
 
 static int command_run(struct call *c)
 {
-	int err = attrs_parse(mnl_nlmsg_get_payload_offset(c->msg, GENL_HDRLEN),
-			      c->msg->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN), command_policy,
-			      IPVS_CMD_ATTR_MAX, c->attrs);
+	call_fn run = commands[c->cmd].run, dump = commands[c->cmd].dump;
+	int err = instance_get(true, &c->in);
 
-	return err ?: commands[c->cmd].run(c);
+	if (err)
+		return err;
+	if (is_dump(c))
+		return dump ? dump(c) : -EOPNOTSUPP;
+	if (!run)
+		return -EOPNOTSUPP;
+	err = attrs_parse(mnl_nlmsg_get_payload_offset(c->msg, GENL_HDRLEN),
+			  c->msg->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN), command_policy,
+			  IPVS_CMD_ATTR_MAX, c->attrs);
+	return err ?: run(c);
 }
 
 static int family_ask(struct call *c)
@@ -162,12 +170,9 @@ static int family_ask(struct call *c)
 	c->cmd = g->cmd;
 	if (!family_command(c->cmd, &can_run, &can_dump))
 		return -EOPNOTSUPP;
-	err = instance_get(true, &c->in);
-	if (err)
-		return err;
-	if (!is_dump(c))
-		return can_run ? command_run(c) : -EOPNOTSUPP;
-	return can_dump ? commands[c->cmd].dump(c) : -EOPNOTSUPP;
+	err = command_run(c);
+	/* Taken down beneath us, so nothing was changed: the next call finds or makes another. */
+	return err == -ESTALE ? command_run(c) : err;
 }
 
 /* What is no whole message gets no answer at all, what is no request an ACK if it wants one. */
@@ -257,4 +262,5 @@ __attribute__((visibility("default"))) const struct bpvs_shim_answers bpvs_shim_
 	.view = view,
 	.get_option = option_get,
 	.set_option = option_set,
+	.moved = place_moved,
 };

@@ -43,4 +43,6 @@ struct bpvs_shim_answers {
 	 */
 	int (*get_option)(int sock, int option, void *value, socklen_t *len);
 	int (*set_option)(int sock, int option, const void *value, socklen_t len);
+	/* This thread may be in another network namespace than before. Any thread, at any time. */
+	void (*moved)(void);
 };

@@ -9,6 +9,8 @@
 
 /* The library that answers, loaded on the first call; NULL: it could not be. */
 const struct bpvs_shim_answers *bpvs_shim_engine(void);
+/* The same, if it was loaded already. */
+const struct bpvs_shim_answers *bpvs_shim_loaded(void);
 /* One call of it at a time. */
 void bpvs_shim_lock(void);
 void bpvs_shim_unlock(void);

@@ -45,4 +45,5 @@ struct bpvs_anchor {
 	__u32 out_id;	       /* the program at egress */
 	__u32 tripwire;	       /* 0, or the errno that there is none for */
 	struct bpvs_rodata ro; /* what the programs were loaded with */
+	__u64 lock[8];	       /* the tools' own: a mutex for all changes (lib/lock.c) */
 };

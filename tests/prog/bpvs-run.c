@@ -277,7 +277,9 @@ void run_warm(struct bpvs_instance *in)
 {
 	__u32 now = bpvs_clock_since(in, 0);
 
-	for (__u32 i = 1; i < in->ro->max_dest; i++) {
+	if (bpvs_reach(in))
+		return;
+	for (__u32 i = 1; i < in->cfg->tool_reserved[BPVS_TOOL_DEST_HIGH]; i++) {
 		if (in->dests[i].nh.dst)
 			in->dests[i].nh.checked = now;
 	}
@@ -344,6 +346,36 @@ static int cmd_events(struct bpvs_instance *in, char **save)
 	return run_say("]\n");
 }
 
+/* Until `unlock`, or until this dies. */
+static int cmd_lock(struct bpvs_instance *in, char **save)
+{
+	int err = bpvs_lock(in);
+
+	(void)save;
+	return err ? complain("lock", err) : run_say("ok\n");
+}
+
+static int cmd_unlock(struct bpvs_instance *in, char **save)
+{
+	(void)save;
+	bpvs_unlock(in);
+	return run_say("ok\n");
+}
+
+/* Leave a child behind that does nothing for a minute; answers its number. */
+static int cmd_fork(struct bpvs_instance *in, char **save)
+{
+	pid_t child = fork();
+
+	(void)in;
+	(void)save;
+	if (!child) {
+		sleep(60);
+		_exit(0);
+	}
+	return run_say("%d\n", (int)child);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct bpvs_instance *in, char **save);
@@ -352,7 +384,8 @@ static const struct {
 	{ "conns", cmd_conns },	  { "stats", cmd_stats }, { "services", cmd_services },
 	{ "warm", cmd_warm },	  { "fuzz", run_fuzz },	  { "template", run_template },
 	{ "events", cmd_events }, { "vlan", cmd_vlan },	  { "insns", cmd_insns },
-	{ "mark", cmd_mark },
+	{ "mark", cmd_mark },	  { "lock", cmd_lock },	  { "unlock", cmd_unlock },
+	{ "fork", cmd_fork },
 };
 
 static int dispatch(struct bpvs_instance *in, char *line)

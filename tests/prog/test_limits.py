@@ -52,17 +52,22 @@ def test_destinations_in_all(adm):
 
 
 def test_a_stranger_with_the_lock(adm):
-    """The lock is an address that anybody may bind: who is not root is named, not waited for."""
+    """The lock of up and down is an address that anybody may bind: who is not root is named, not
+    waited for. Changes have a lock that nobody else can reach."""
     squat = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind('\\0bpvs-tables');"
              "s.listen(); print('held', flush=True); sys.stdin.read()")
+    assert adm("-C").returncode == 0, "an instance is there"
     stranger = subprocess.Popen(
         ["ip", "netns", "exec", adm.name, "setpriv", "--reuid=65534", "--clear-groups",
          "/usr/bin/python3", "-c", squat], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert stranger.stdout.readline() == "held\n"
-        refused = adm("-A", "-t", "10.0.0.1:80")
-        assert refused.returncode != 0
-        assert "65534" in refused.stderr and "holds the lock" in refused.stderr
+        for verb in ("up", "down"):
+            refused = subprocess.run(
+                ["ip", "netns", "exec", adm.name, BUILD / "bpvs" / "bpvs", verb],
+                text=True, capture_output=True, check=False, timeout=60)
+            assert refused.returncode != 0
+            assert "65534" in refused.stderr and "holds the lock" in refused.stderr
+        assert adm("-A", "-t", "10.0.0.1:80").returncode == 0
     finally:
         stranger.communicate("")
-    assert adm("-A", "-t", "10.0.0.1:80").returncode == 0

@@ -225,6 +225,18 @@ int bpvs_map_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 	return 0;
 }
 
+int bpvs_reach(const struct bpvs_instance *in)
+{
+	(void)in;
+	return 0;
+}
+
+int bpvs_reach_stats(const struct bpvs_instance *in)
+{
+	(void)in;
+	return 0;
+}
+
 int bpvs_conns_open(struct bpvs_instance *in)
 {
 	(void)in;

@@ -132,6 +132,7 @@ static void test_conn_mixed(void **state)
 	struct found f = { 0 };
 
 	(void)state;
+	in->cfg->tool_reserved[BPVS_TOOL_DEST_HIGH] = 4;
 	in->dests[3] = (struct bpvs_dest){ .flags = 3, .af = BPVS_V6, .addr = other };
 	in->conns[7] = (struct bpvs_conn){
 		.word = conn_word(in, BPVS_SLOT_VALID, 0, 100),

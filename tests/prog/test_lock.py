@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lock of the tables: who waits for whom, and what becomes of it when its holder stops or dies."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from common import BUILD, lone_namespace
+from test_shim import program  # noqa: F401
+
+NAME = f"lock-{os.getpid()}"
+BPVS, IPVSADM = BUILD / "bpvs" / "bpvs", BUILD / "ipvsadm" / "ipvsadm"
+PATIENCE = 30
+
+
+@pytest.fixture(scope="module")
+def words():
+    if os.geteuid() != 0:
+        pytest.skip("needs root: network namespaces and BPF")
+    with lone_namespace(NAME) as inside:
+        subprocess.run([*inside, BPVS, "up", "--mode", "tc", "--conns", "1k"], check=True,
+                       capture_output=True)
+        yield inside
+
+
+def adm(words, *argv):
+    return subprocess.run([*words, IPVSADM, *argv], capture_output=True, text=True, check=False,
+                          timeout=PATIENCE)
+
+
+class Holder:
+    """A program that has the instance open, and takes the lock when it is told."""
+
+    def __init__(self, words):
+        self.process = subprocess.Popen([*words, BUILD / "tests" / "prog" / "bpvs-run"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def holder(words):
+    holder = Holder(words)
+    yield holder
+    holder.process.kill()
+    holder.process.communicate(timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def waiting(words):
+    """An ipvsadm that cannot go on yet; when it does, it has to succeed soon."""
+    process = subprocess.Popen([*words, IPVSADM, "-C"])
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    yield process
+    start = time.monotonic()
+    assert process.wait(PATIENCE) == 0
+    assert time.monotonic() - start < 2, "it waited on"
+
+
+def test_waits_for_the_holder(words, holder):
+    assert holder.ask("lock") == "ok"
+    with waiting(words):
+        assert holder.ask("unlock") == "ok"
+
+
+def test_a_stopped_holder_is_waited_for(words, holder):
+    assert holder.ask("lock") == "ok"
+    holder.process.send_signal(signal.SIGSTOP)
+    with waiting(words):
+        holder.process.send_signal(signal.SIGCONT)
+        assert holder.ask("unlock") == "ok"
+
+
+def test_a_killed_holder_is_not(words, holder):
+    assert holder.ask("lock") == "ok"
+    with waiting(words):
+        holder.process.kill()
+    assert adm(words, "-Ln").returncode == 0
+
+
+def test_a_killed_holder_s_child_is_not(words, holder):
+    """It has what its parent had but for the lock."""
+    assert holder.ask("lock") == "ok"
+    child = int(holder.ask("fork"))
+    try:
+        with waiting(words):
+            holder.process.kill()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_down_waits_and_tells_who_comes_later(words, holder):
+    """Not a change under way is taken down, and none begins in what is gone."""
+    other = Holder(words)
+    assert holder.ask("lock") == "ok"
+    down = subprocess.Popen([*words, BPVS, "down"])
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            down.wait(0.5)
+        assert holder.ask("unlock") == "ok"
+        assert down.wait(PATIENCE) == 0
+        assert "taken down" in holder.ask("lock")
+        assert "taken down" in other.ask("lock")
+    finally:
+        other.process.communicate(timeout=PATIENCE)
+        down.wait(PATIENCE)
+        subprocess.run([*words, BPVS, "up", "--mode", "tc", "--conns", "1k"], check=True,
+                       capture_output=True)
+
+
+# ---- the preloaded library ----
+
+
+@pytest.fixture
+def restore(words, program):  # noqa: F811
+    """Debian's ipvsadm -R, which is given lines one by one."""
+    assert adm(words, "-C").returncode == 0
+    process = subprocess.Popen([*words, BPVS, "run", "--", "ipvsadm", "-R"], env=program,
+                               stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    yield process
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=PATIENCE)
+
+
+def give(process, *lines):
+    process.stdin.write("".join(f"{line}\n" for line in lines))
+    process.stdin.flush()
+
+
+def services(words):
+    return set(re.findall(r"^TCP +(\S+)", adm(words, "-Ln").stdout, re.M))
+
+
+def until(words, want):
+    end = time.monotonic() + PATIENCE
+    while services(words) != want and time.monotonic() < end:
+        time.sleep(0.1)
+    assert services(words) == want
+
+
+def test_stopped_between_messages(words, restore):
+    """Nothing is held from one message to the next."""
+    give(restore, "-A -t 10.0.0.1:80")
+    until(words, {"10.0.0.1:80"})
+    restore.send_signal(signal.SIGSTOP)
+    start = time.monotonic()
+    assert adm(words, "-A", "-t", "10.0.0.2:80").returncode == 0
+    assert time.monotonic() - start < 2
+    restore.send_signal(signal.SIGCONT)
+    give(restore, "-A -t 10.0.0.3:80", "-a -t 10.0.0.2:80 -r 10.9.9.1")
+    until(words, {f"10.0.0.{n}:80" for n in (1, 2, 3)})
+
+
+def test_engine_restarted_beneath(words, restore):
+    """What comes later is in the new instance, also within the second for which one is kept."""
+    give(restore, "-A -t 10.0.0.1:80")
+    until(words, {"10.0.0.1:80"})
+    for verb in (["down"], ["up", "--mode", "tc", "--conns", "1k"]):
+        subprocess.run([*words, BPVS, *verb], check=True, capture_output=True)
+    give(restore, "-A -t 10.0.0.2:80", "-a -t 10.0.0.2:80 -r 10.9.9.1:80")
+    until(words, {"10.0.0.2:80"})
+    assert "10.9.9.1:80" in adm(words, "-Ln").stdout
+
+
+def test_who_waits_gets_in(words, program):  # noqa: F811
+    """Beside two programs that change something all the time."""
+    feeds = [subprocess.Popen(["yes", "--", f"-A -t 10.{n}.0.1:80\n-D -t 10.{n}.0.1:80"],
+                              stdout=subprocess.PIPE) for n in (1, 2)]
+    runs = ([IPVSADM], [BPVS, "run", "--", "ipvsadm"])
+    busy = [subprocess.Popen([*words, *run, "-R"], env=program, stdin=feed.stdout)
+            for run, feed in zip(runs, feeds)]
+    try:
+        for _ in range(5):
+            start = time.monotonic()
+            assert adm(words, "-A", "-f", "7").returncode == 0
+            assert adm(words, "-D", "-f", "7").returncode == 0
+            assert time.monotonic() - start < 2
+        assert [process.poll() for process in busy] == [None, None]
+    finally:
+        for process in busy + feeds:
+            process.kill()
+            process.wait(PATIENCE)
+    assert adm(words, "-C").returncode == 0
