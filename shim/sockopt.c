@@ -183,9 +183,16 @@ static int set_run(struct bpvs_instance *in, int option, const void *value, sock
 	return sets[n].run(in, sets[n].cmd, &arg);
 }
 
-int option_set(int sock, int option, const void *value, socklen_t len)
+static int set_once(int option, const void *value, socklen_t len)
 {
 	struct bpvs_instance *in;
+	int err = instance_get(true, &in);
+
+	return err ?: set_run(in, option, value, len);
+}
+
+int option_set(int sock, int option, const void *value, socklen_t len)
+{
 	int back, err;
 
 	if ((int)len < 0)
@@ -193,9 +200,10 @@ int option_set(int sock, int option, const void *value, socklen_t len)
 	err = place_enter(sock, &back);
 	if (err)
 		return err;
-	err = instance_get(true, &in);
-	if (!err)
-		err = set_run(in, option, value, len);
+	err = set_once(option, value, len);
+	/* Taken down beneath us: as a message is. */
+	if (err == -ESTALE)
+		err = set_once(option, value, len);
 	place_leave(back);
 	return err;
 }
