@@ -259,7 +259,7 @@ def test_ipvsadm_killed_at_random_instants(world):
                 process.stdin.write(text[0].encode())
                 process.stdin.close()
                 process.stdin = None
-            killed += kill_after(process, rng.uniform(whole / 4, whole * 1.5))
+            killed += kill_after(process, rng.uniform(whole / 8, whole * 0.7))
             if n % 25 == 24:
                 now = table(world.ipvsadm("-Ln").stdout)
                 assert {s: {d[0] for d in now[s]} for s in mine} == mine

@@ -322,7 +322,7 @@ def test_the_director_is_a_real_server(world, service, family):
         answers = [curl(world, VIP[family]) for _ in range(4)]
         moved = world.moved(before)
     assert sorted(answers) == ["director", "director", "rs1", "rs1"]
-    assert moved["local"] == 2 and moved["local-mark"] >= 6, moved
+    assert moved["local-nat"] == 2 and moved["local-mark"] >= 6 and moved["local-reply"] >= 6, moved
     assert "dest-gone" not in moved and "mark-stray" not in moved
     listing = world.ipvsadm("-Ln", "--stats").stdout
     packets = {line.split()[1].rsplit(":", 1)[0]: int(line.split()[3])
