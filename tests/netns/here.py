@@ -219,12 +219,14 @@ class World:
 
     def conns(self, family, sock):
         """The client's row of -Lnc, without what is by chance: expiry and its port."""
+        used = "TCP" if sock.type == socket.SOCK_STREAM else "UDP"
         rows = []
         for row in self.ipvsadm("-Lnc").splitlines()[2:]:
             proto, _, state, *ends = row.split()
             ends = [e.rsplit(":", 1) for e in ends]
             ends = [(named(family, a.strip("[]")), p) for a, p in ends]
-            if ends[0][1] == str(sock.getsockname()[1]):
+            # A client before may have had the port for the other protocol.
+            if proto == used and ends[0][1] == str(sock.getsockname()[1]):
                 rows.append(
                     f"{proto} {state} {ends[0][0]} {':'.join(ends[1])} {':'.join(ends[2])}")
         return rows
