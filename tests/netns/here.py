@@ -223,10 +223,11 @@ class World:
         rows = []
         for row in self.ipvsadm("-Lnc").splitlines()[2:]:
             proto, _, state, *ends = row.split()
+            other = proto != used or ends[0].startswith("[") != (family == 6)
             ends = [e.rsplit(":", 1) for e in ends]
             ends = [(named(family, a.strip("[]")), p) for a, p in ends]
-            # A client before may have had the port for the other protocol.
-            if proto == used and ends[0][1] == str(sock.getsockname()[1]):
+            # A client before may have had the port, in the other protocol or family.
+            if not other and ends[0][1] == str(sock.getsockname()[1]):
                 rows.append(
                     f"{proto} {state} {ends[0][0]} {':'.join(ends[1])} {':'.join(ends[2])}")
         return rows
