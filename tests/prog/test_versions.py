@@ -59,7 +59,10 @@ class Instance:
     def state(self):
         """What a tool might change, but for the tables."""
         links = json.loads(self.must("ip", "-j", "-d", "link"))
-        rules = [self.must("ip", f"-{n}", "rule") + self.must("ip", f"-{n}", "route", "show", "table", "all")
+        # The kernel's own routes come by themselves, when an address has been found to be free.
+        rules = [self.must("ip", f"-{n}", "rule") + "".join(
+                     line for line in self.must("ip", f"-{n}", "route", "show", "table", "all").splitlines(True)
+                     if "proto kernel" not in line)
                  for n in (4, 6)]  # fmt: skip
         filters = [self.must("tc", "filter", "show", "dev", link["ifname"], "ingress") for link in links]
         return links, rules, filters, self.must("sysctl", "-a", "--pattern", r"^net\.ipv[46]\.conf")
