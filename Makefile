@@ -51,11 +51,12 @@ KERNEL ?= 6.1
 SEED ?= 1
 oracle: all
 	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --only '$(ONLY)' \
-		$(if $(COUNT),--count $(COUNT)) $(if $(BPVS),--bpvs $(BPVS))
+		$(if $(COUNT),--count $(COUNT)) $(if $(BPVS),--bpvs $(BPVS)) \
+		$(if $(QUICK),--quick $(QUICK))
 
 oracle-long: all
 	@tests/oracle/run --kernel $(KERNEL) --seed $(SEED) --count $(or $(COUNT),2000) \
-		$(if $(BPVS),--bpvs $(BPVS))
+		$(if $(BPVS),--bpvs $(BPVS)) $(if $(QUICK),--quick $(QUICK))
 
 # Command lines through the original ipvsadm and ours (tests/corpus): ON=stub ONLY=restore SEED=7
 corpus: all

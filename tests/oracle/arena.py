@@ -8,6 +8,7 @@ when the call returns, and what that sent lies ready to be read. So no event wai
 
 import ctypes
 import fcntl
+import itertools
 import os
 import re
 import shlex
@@ -329,7 +330,7 @@ class World:
                 flow.server = a
             elif a.link == "out" and a.seen.proto == plan.proto:
                 flow.to_client = a.seen.raw
-                if plan.proto == frames.TCP:
+                if plan.proto == frames.TCP and link == "in":  # not the director's own reset
                     flow.moved = frames.tcp_end(a.seen) - flow.seq[packets.SERVER]
 
     def packet(self, plan, flow, step, src, dst):
@@ -455,6 +456,8 @@ class World:
         return []
 
     def do_mark(self, event):
+        if not self.tools["nft"]:
+            return self.do_mark_iptables(event)
         mark, rules = mark_rules(event)
         table = "table inet oracle {\n\tchain pre {\n\t\ttype filter hook prerouting priority " \
                 "mangle;\n\t}\n}\n"
@@ -464,7 +467,8 @@ class World:
 
     def do_mark_iptables(self, event):
         mark, proto, addrs, ports = mark_words(event)
-        for addr in addrs:
+        protos = ("tcp", "udp", "sctp") if proto == "any" and ports else (proto,)
+        for addr, proto in itertools.product(addrs, protos):
             words = f"-t mangle -A PREROUTING -d {addr}"
             words += "" if proto == "any" else f" -p {proto}"
             words += f" --dport {ports.replace('-', ':')}" if ports else ""
@@ -491,11 +495,9 @@ class World:
     def do_unmark(self, _event):
         if self.marks:
             spawn(["nft", "delete", "table", "inet", "oracle"])
-            for addr in list(self.chains):
+            for addr in self.chains:
                 self.iptables(addr, "-t mangle -F PREROUTING")
             self.chains.clear()
-            for program in ("iptables", "ip6tables"):
-                spawn([program, "-t", "mangle", "-F", "PREROUTING"])
             ip_batch("".join(MARK_RULES.format(verb="del", mark=mark) for mark in self.marks))
             self.marks = set()
         return []

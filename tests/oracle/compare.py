@@ -62,10 +62,11 @@ def passed_on(kernel, bpvs):
 
 
 def hop_less(kernel, bpvs):
-    """The same ICMP errors, a hop less."""
-    hops = lambda lines, more: [re.sub(r"( icmp6? \S+ ttl )(\d+)", lambda m: f"{m[1]}{int(m[2]) + more}",
-                                       line, count=1) for line in lines]
-    return bool(bpvs) and " icmp" in bpvs[0] and hops(kernel, 1) == hops(bpvs, 0)
+    """The same ICMP errors, a hop less, as are the tunnels that they are in."""
+    def farther(line):
+        error, quotes, about = line.partition(" quotes ")
+        return re.sub(r"( ttl )(\d+)", lambda m: f"{m[1]}{int(m[2]) + 1}", error) + quotes + about
+    return bool(bpvs) and " icmp" in bpvs[0] and [farther(line) for line in kernel] == bpvs
 
 
 def newer_known(kernel, bpvs):

@@ -41,9 +41,8 @@ class Machine:
             json.dumps({"tools": self.tools, "workers": self.workers}))
         # should we be killed outright, the machine ends, and takes its directory with it
         self.machine = subprocess.Popen([
-            "setpriv", "--pdeathsig", "TERM", VM / "run", "--kernel", self.kernel,
-            "--timeout", str(self.timeout), "--out", self.out, "--remove-out",
-            "--append", QUICKER, "--", "/usr/bin/python3", "tests/oracle/guest.py"])
+            "setpriv", "--pdeathsig", "TERM", *self.command(), "--timeout", str(self.timeout),
+            "--out", self.out, "--", "/usr/bin/python3", "tests/oracle/guest.py"])
         deadline = time.monotonic() + BOOT
         while not (self.out / "ready.json").exists():
             self.check()
@@ -51,6 +50,9 @@ class Machine:
                 raise PlaceError("the guest is not ready")
             time.sleep(0.2)
         self.release = json.loads((self.out / "ready.json").read_text())["kernel"]
+
+    def command(self):
+        return [VM / "run", "--kernel", self.kernel, "--remove-out", "--append", QUICKER]
 
     def check(self):
         if self.machine.poll() is not None:
@@ -93,6 +95,14 @@ class Machine:
         shutil.rmtree(self.out, ignore_errors=True)
 
 
+class UserMode(Machine):
+    """Kernel IPVS under user-mode Linux: several times as fast, on one CPU, and without BPVS, as it
+    has no BTF."""
+
+    def command(self):
+        return [VM / "uml"]
+
+
 class Host:
     """Workers on this host. It has no kernel IPVS, but runs BPVS ten times as fast as the guest."""
 
@@ -116,6 +126,34 @@ class Host:
     def end(self):
         for worker in self.workers:
             worker.end()
+
+
+class Sieve:
+    """Asks a quick place first. What fails or differs there is asked again, and everything asked again
+    goes to the judge: the quick one may lack something, or be of an older kernel."""
+
+    def __init__(self, quick, judge):
+        self.quick, self.judge = quick, judge
+        self.asked = set()
+
+    def place(self, task):
+        return self.judge if task["text"] in self.asked or task["fresh"] else self.quick
+
+    def room(self, engine):
+        return self.quick.room(engine) and self.judge.room(engine)
+
+    def start(self, number, task):
+        place = self.place(task)
+        self.asked.add(task["text"])
+        place.start(number, task)
+
+    def answers(self):
+        for place in (self.quick, self.judge):
+            yield from place.answers()
+
+    def end(self):
+        for place in (self.quick, self.judge):
+            place.end()
 
 
 class Stored:

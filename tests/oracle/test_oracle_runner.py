@@ -4,13 +4,17 @@
 import os
 import pathlib
 import signal
+import sys
 import time
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent / "vm"))
 
 import arena
 import compare
 import frames
 import judge
 import packets
+import places
 import pytest
 import scenario
 import work
@@ -279,3 +283,34 @@ def test_two_reasons_explain_an_event_together():
     theirs = [("frames", f"{REFUSED}\n{ANSWER}\nA\n  in o: c1:1 > w1:53 tcp A\n")]
     assert not compare.explained(["refused-not-local"], ours, theirs)
     assert len(compare.explained(["refused-not-local", "marked-passed-on"], ours, theirs)) == 2
+
+
+HOP = "  in r2: {}c1 > w7 icmp 3/0 ttl {} sum ok quotes 48 about (w7:80 > c1:1 tcp ttl 64)"
+
+
+@pytest.mark.parametrize("kernel, bpvs, explained", [
+    (HOP.format("", 62), HOP.format("", 63), True),
+    (HOP.format("[D > R2 ipip ttl 62] ", 62), HOP.format("[D > R2 ipip ttl 63] ", 63), True),
+    (HOP.format("[D > R2 ipip ttl 62] ", 62), HOP.format("[D > R2 ipip ttl 63] ", 62), False),
+    (HOP.format("", 62), HOP.format("", 63).replace("ttl 64", "ttl 65"), False),
+    (HOP.format("", 62), HOP.format("", 64), False),
+])
+def test_a_hop_less_is_one_of_the_error_and_its_tunnel(kernel, bpvs, explained):
+    ours, theirs = ([("frames", f"{REFUSED}\n{frame}")] for frame in (kernel, bpvs))
+    assert bool(compare.explained(["marked-errors-hop"], ours, theirs)) == explained
+
+
+class Place:
+    def __init__(self):
+        self.texts = []
+
+    def start(self, _number, task):
+        self.texts.append(task["text"])
+
+
+def test_what_is_asked_again_is_the_judges():
+    quick, real = Place(), Place()
+    sieve = places.Sieve(quick, real)
+    for text, fresh in (("a", False), ("b", False), ("a", False), ("a", True), ("c", True)):
+        sieve.start(0, {"text": text, "fresh": fresh})
+    assert (quick.texts, real.texts) == (["a", "b"], ["a", "a", "c"])

@@ -71,11 +71,12 @@ def kernel_ipvsadm():
     return unpacked("ipvsadm") / "sbin" / "ipvsadm", libraries
 
 
-def iptables():
-    """iptables: the program that is all of them, and the environment it needs."""
+def iptables(kind="nft"):
+    """iptables: the program that is all of them, and the environment it needs. `kind` is nft or
+    legacy."""
     libraries = ("libip4tc2", "libip6tc2", "libxtables12", "libmnl0", "libnftnl11")
     home = unpacked("iptables") / "usr"
-    return home / "sbin" / "xtables-nft-multi", {
+    return home / "sbin" / f"xtables-{kind}-multi", {
         "LD_LIBRARY_PATH": library_path(libraries),
         "XTABLES_LIBDIR": str(next(home.glob("lib/*/xtables"))),
     }
