@@ -56,7 +56,7 @@ def refused_from(kernel, bpvs):
 
 def passed_on(kernel, bpvs):
     """Out to the router behind which the address is, which may answer; the kernel has no socket."""
-    answered = not kernel and all(re.match(r"out \S+: [wW]\d+:", line) for line in bpvs)
+    answered = not kernel and all(re.match(r"out \S+: ([wW]\d+:|[oO] > )", line) for line in bpvs)
     return bool(bpvs) and (answered or all(line.startswith("in o:") for line in bpvs)) and all(
         line.startswith("out ") for line in kernel)
 
@@ -69,6 +69,11 @@ def hop_less(kernel, bpvs):
     return bool(bpvs) and " icmp" in bpvs[0] and [farther(line) for line in kernel] == bpvs
 
 
+def untracked(kernel, bpvs):
+    """A packet to a server that connection tracking would not have."""
+    return not kernel and bool(bpvs) and all(line.startswith("in r") for line in bpvs)
+
+
 def newer_known(kernel, bpvs):
     names = re.compile(r"^(conn_lfactor|conn_max|svc_lfactor) = .*\n", re.M)
     return names.sub("", kernel) == names.sub("", bpvs)
@@ -76,7 +81,7 @@ def newer_known(kernel, bpvs):
 
 # Where these are the reasons, results may differ this way and no other: frames packet by packet.
 FRAMES_MAY = {"refused-not-local": refused_from, "marked-passed-on": passed_on,
-              "marked-errors-hop": hop_less}
+              "marked-errors-hop": hop_less, "ftp-untracked": untracked}
 TEXTS_MAY = {"newer-sysctls": newer_known}
 
 

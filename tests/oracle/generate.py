@@ -188,6 +188,7 @@ NAT = r"^(ipvsadm )?(-[ae]|--add-server|--edit-server) .* (-m|--masquerading)( |
 # What is listed in docs/differences.md and may be met: an id, and what of the text (all of these) may meet it.
 LISTED = {
     "fragments-counted": [r"(?m)^frag"],
+    "ftp-untracked": [r"(?m)^ipvsadm (-A|--add-service) -t \S+:21 ", rf"(?m){NAT}"],
     "newer-sysctls": [r"look sysctl"],
     "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
