@@ -663,7 +663,7 @@ int bpvs_open(struct bpvs_instance **ret)
 	if (err)
 		return err;
 	devices_renew(in, a);
-	if (in->cfg->mark_ifindex)
+	if (bpvs_marks_there(in))
 		marks_renew(in);
 	*ret = in;
 	return 0;

@@ -30,9 +30,9 @@
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
-#include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -404,6 +404,12 @@ static void family_bare(struct bpvs_dev *devs, const struct bpvs_link *ls, size_
 	bpvs_rules_sync(families[i], NULL, 0);
 }
 
+/* A tool that was killed may have made the device, or not yet removed it, and said neither. */
+bool bpvs_marks_there(const struct bpvs_instance *in)
+{
+	return in->cfg->mark_ifindex || if_nametoindex(BPVS_MARK_DEV);
+}
+
 int bpvs_marks_sync(struct bpvs_instance *in)
 {
 	bool on[2] = { marks_of(in, 0, NULL), marks_of(in, 1, NULL) };
@@ -411,7 +417,7 @@ int bpvs_marks_sync(struct bpvs_instance *in)
 	size_t num = 0;
 	int err;
 
-	if (!on[0] && !on[1] && !in->cfg->mark_ifindex)
+	if (!on[0] && !on[1] && !bpvs_marks_there(in))
 		return 0;
 	if (on[0] || on[1]) {
 		err = device_put(in, on);

@@ -204,6 +204,8 @@ int bpvs_dests_repair(struct bpvs_instance *in);
 
 /* Have packets with the marks of services, and no others, come by the program that sees marks. */
 int bpvs_marks_sync(struct bpvs_instance *in);
+/* Whether there is anything of marks to renew, or to take away. */
+bool bpvs_marks_there(const struct bpvs_instance *in);
 
 /* ---- out.c: the program at egress, where it is needed ---- */
 

@@ -238,7 +238,7 @@ def table(text):
 
 
 def test_ipvsadm_killed_at_random_instants(world):
-    """150 times for each hook, from the same seeds on every run."""
+    """150 times for each hook, from the same seeds on every run, and on until both servers answered."""
     rng = random.Random(f"killed {world.mode}")
     for family in (4, 6):
         world.service(family, "nat", ["rs1", "rs2"], port=80)
@@ -249,9 +249,10 @@ def test_ipvsadm_killed_at_random_instants(world):
     for _ in range(5):
         inside(world.director, adm, "-Ln").communicate()
     whole = (time.monotonic() - start) / 5
-    killed = 0
+    killed = n = 0
+    served = lambda: all(t.answers[r] > 50 for t in traffic for r in ("rs1", "rs2"))
     try:
-        for n in range(150):
+        while n < 150 or (n < 3000 and not served()):
             argv, *text = random_edit(rng, world)
             process = inside(world.director, adm, *argv,
                              stdin=subprocess.PIPE if text else subprocess.DEVNULL)
@@ -260,18 +261,19 @@ def test_ipvsadm_killed_at_random_instants(world):
                 process.stdin.close()
                 process.stdin = None
             killed += kill_after(process, rng.uniform(whole / 8, whole * 0.7))
-            if n % 25 == 24:
+            n += 1
+            if n % 25 == 0:
                 now = table(world.ipvsadm("-Ln").stdout)
                 assert {s: {d[0] for d in now[s]} for s in mine} == mine
     finally:
         for t in traffic:
             t.stop()
-    print(f"{world.mode}: {whole * 1e3:.0f} ms each, killed {killed} of 150, answers {[dict(t.answers) for t in traffic]}")
-    assert killed >= 50, "hardly any was caught at work"
-    assert killed <= 140, "hardly any came to do anything"
+    print(f"{world.mode}: {whole * 1e3:.0f} ms each, killed {killed} of {n}, answers {[dict(t.answers) for t in traffic]}")
+    assert killed >= n // 3, "hardly any was caught at work"
+    assert killed <= n * 14 // 15, "hardly any came to do anything"
     for t in traffic:
         assert not t.failures, t.failures[:5]
-        assert t.answers["rs1"] > 50 and t.answers["rs2"] > 50
+    assert served()
     # whatever was left half done, everything can be removed, and all of it made anew
     for service in table(world.ipvsadm("-Ln").stdout):
         if service not in mine:

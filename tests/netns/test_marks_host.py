@@ -16,6 +16,7 @@ from test_faults import Lone, inside, kill_after
 FORCE_FORWARDING = os.path.exists("/proc/sys/net/ipv6/conf/lo/force_forwarding")
 families = pytest.mark.parametrize("family", [4, 6])
 OURS = "proto 185"
+MARK_MAC = "02:62:70:76:73:00"
 
 
 @pytest.fixture
@@ -152,6 +153,17 @@ def test_what_others_removed_comes_back(lone, family, lost):
     same = [re.sub(r"(?m)^\d+: (bpvs0)", r"\1", re.sub(r"metric \d+|ifindex \d+", "", s))
             for s in (good, state(lone))]
     assert same[0] == same[1]
+
+
+def test_a_device_that_a_killed_tool_left_goes(lone):
+    """It was made and not yet noted down, or noted as gone and not yet removed."""
+    lone.up("--mode", "tc")
+    up = state(lone)
+    for kind in ("dummy", "ifb"):
+        lone.host.run("ip", "link", "add", "bpvs0", "address", MARK_MAC, "type", kind, check=False)
+    assert state(lone) != up
+    lone.ipvsadm("-Ln")
+    assert state(lone) == up
 
 
 def test_killed_at_random_instants(lone):
