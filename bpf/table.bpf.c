@@ -424,9 +424,14 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 {
 	__u64 word = (gen & BPVS_WORD_GEN_MASK) | (__u64)n->state << BPVS_WORD_STATE_SHIFT |
 		     n->here | status;
+	__u32 fwd = n->flags & BPVS_CONN_FWD;
 
-	/* Also where a first reply assures the template, so that it makes a move. */
-	if (!bpvs_fwd_nat(n->flags & BPVS_CONN_FWD) || (n->control && n->key.proto == IPPROTO_UDP))
+	/*
+	 * To the kernel it is the destination that says so, and bypassed connections have none. Also
+	 * where a first reply assures the template, so that it makes a move.
+	 */
+	if ((!bpvs_fwd_nat(fwd) && fwd != BPVS_FWD_BYPASS) ||
+	    (n->control && n->key.proto == IPPROTO_UDP))
 		word |= BPVS_WORD_NOOUTPUT;
 	return word | (__u64)(n->key.now + n->timeout) << BPVS_WORD_EXPIRY_SHIFT;
 }

@@ -56,7 +56,7 @@ def refused_from(kernel, bpvs):
 
 def passed_on(kernel, bpvs):
     """Out to the router behind which the address is, which may answer; the kernel has no socket."""
-    answered = not kernel and all(re.match(r"out \S+: ([wW]\d+:|[oO] > )", line) for line in bpvs)
+    answered = not kernel and all(re.match(r"out \S+: ([wW]\d+(:| > )|[oO] > )", line) for line in bpvs)
     return bool(bpvs) and (answered or all(line.startswith("in o:") for line in bpvs)) and all(
         line.startswith("out ") for line in kernel)
 
@@ -79,21 +79,27 @@ def newer_known(kernel, bpvs):
     return names.sub("", kernel) == names.sub("", bpvs)
 
 
+def bypassed(kernel, bpvs):
+    """State and expiry of connections without a server."""
+    row = re.compile(r"^(\S+) +\S+ +\S+ +(.* (0\.0\.0\.0|\[::\]):0)$", re.M)
+    return same_conns(*(row.sub(r"\1 00:00 - \2", text) for text in (kernel, bpvs)))
+
+
 # Where these are the reasons, results may differ this way and no other: frames packet by packet.
 FRAMES_MAY = {"refused-not-local": refused_from, "marked-passed-on": passed_on,
               "marked-errors-hop": hop_less, "ftp-untracked": untracked}
-TEXTS_MAY = {"newer-sysctls": newer_known}
+OTHERS_MAY = {"newer-sysctls": ("text", newer_known), "bypass-answers": ("conns", bypassed)}
 
 
 def explained(names, ours, theirs):
     """Those of the reasons that may be why two results differ; the others explain anything."""
-    wide = [n for n in names if n not in FRAMES_MAY and n not in TEXTS_MAY]
+    wide = [n for n in names if n not in FRAMES_MAY and n not in OTHERS_MAY]
     if wide or [k for k, _ in ours] != [k for k, _ in theirs]:
         return wide
     checks = [FRAMES_MAY[n] for n in names if n in FRAMES_MAY]
-    texts = [TEXTS_MAY[n] for n in names if n in TEXTS_MAY]
+    others = [OTHERS_MAY[n] for n in names if n in OTHERS_MAY]
     good = all(SAME[kind](a, b) or (kind == "frames" and frames_explained(checks, a, b)) or
-               (kind == "text" and any(check(a, b) for check in texts))
+               any(kind == k and check(a, b) for k, check in others)
                for (kind, a), (_, b) in zip(ours, theirs))
     return list(names) if good else []
 
