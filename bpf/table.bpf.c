@@ -427,8 +427,8 @@ static __always_inline __u64 new_word(const struct conn_new *n, __u64 gen, __u64
 	__u32 fwd = n->flags & BPVS_CONN_FWD;
 
 	/*
-	 * To the kernel it is the destination that says so, and bypassed connections have none. Also
-	 * where a first reply assures the template, so that it makes a move.
+	 * To the kernel it is the destination that says so, and bypassed connections have none.
+	 * Also where a first reply assures the template, so that it makes a move.
 	 */
 	if ((!bpvs_fwd_nat(fwd) && fwd != BPVS_FWD_BYPASS) ||
 	    (n->control && n->key.proto == IPPROTO_UDP))
