@@ -27,7 +27,7 @@ static int conn_bypass(const struct bpvs_flow *f, const struct conn_hit *hit);
 /* Forward what LATER_BYPASS stands for. */
 static int run_bypass(ctx_t *ctx);
 
-/* What LATER_ICMP, LATER_STRAY and LATER_ANSWER stand for. */
+/* What LATER_ICMP, LATER_STRAY, LATER_OUT, LATER_HERE, its REPLY and LATER_ANSWER stand for. */
 static int run_special(ctx_t *ctx, struct conn_scratch *x, int later);
 
 /* To the real server that is this host. */

@@ -13,7 +13,7 @@
 #define READ_ONCE(x)	 (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
 
-/* Keep the compiler from moving memory accesses; the CPU orders them on x86 (design: rule 6). */
+/* Keep the compiler from moving memory accesses; the CPU orders them on x86 (design: rule 11). */
 #define barrier() asm volatile("" ::: "memory")
 
 /*

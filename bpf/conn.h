@@ -139,7 +139,7 @@ enum later {
 	LATER_HERE,
 	LATER_HERE_REPLY, /* the answer of one, or to a client on this host */
 	LATER_ANSWER,	  /* x->answer is to be sent about x->flow; x->why is its verdict */
-	/* TC's packets to servers and clients: x->flow of x->hit goes to x->hop. The last. */
+	/* From here on none is a detour. TC's packets to servers and clients, x->flow by x->hop: */
 	LATER_EMIT,
 	LATER_EMIT_REPLY,
 	/* The same, but their payload is looked at first. In this order. */

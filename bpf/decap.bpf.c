@@ -432,7 +432,9 @@ static __always_inline __u16 sum_from(struct __sk_buff *skb, __u32 off)
 
 /*
  * Make the checksum that the tunnel's sender has left to us: where it goes stands the pseudo
- * header's sum. (What is put together of several packets has it made by whoever cuts it.)
+ * header's sum. (What is put together of several packets has it made by whoever cuts it.) Start and
+ * place are the sender's word, and so is the sum, by what is summed up: they have to be behind the
+ * inner header, or its destination could be changed after it was compared with the VIPs.
  */
 static __always_inline bool finish_sum(struct __sk_buff *skb, const struct header *inner,
 				       const struct remote_sum *sum)
@@ -441,6 +443,8 @@ static __always_inline bool finish_sum(struct __sk_buff *skb, const struct heade
 
 	if (!sum->where || skb->gso_size)
 		return true;
+	if (sum->start < inner->len || sum->where < sum->start)
+		return false;
 	value = sum_from(skb, inner->off + sum->start);
 	return value && !bpf_skb_store_bytes(skb, inner->off + sum->where, &value, sizeof(value),
 					     BPF_F_RECOMPUTE_CSUM);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "conn.h"
+#include "nexthop.h"
 #include "parse.h"
 #include "schedule.h"
 
@@ -238,11 +239,31 @@ static __always_inline int call_read(ctx_t *ctx, struct conn_scratch *x)
 	return 0;
 }
 
+/*
+ * May what a real server sends go on from here, as from its service? What is to this host itself,
+ * as the answer to a health check is, begins no connection and is the stack's, to IPVS as well; and
+ * what has no route would not get as far as IPVS.
+ */
+static __always_inline bool call_leaves(ctx_t *ctx, struct conn_scratch *x)
+{
+	__u32 id = (__u32)bpvs_reply_dest(&x->flow);
+	struct bpvs_dest *d = id ? dest_get(id) : NULL;
+	struct bpvs_svc *svc = d ? svc_get(d->svc) : NULL;
+	struct hop_query q = { .to = &x->flow.daddr, .v6 = x->flow.af == BPVS_V6 };
+
+	if (!svc || !READ_ONCE(svc->pe))
+		return false;
+	q.from = &svc->key.addr;
+	fib_fill(&x->fib, &q);
+	return hop_lookup(ctx, x) != BPVS_NO_ROUTE;
+}
+
 static __always_inline int call_out(ctx_t *ctx, struct conn_scratch *x)
 {
 	int v;
 
-	if (!READ_ONCE(bpvs_cfg.caller_services))
+	if (!READ_ONCE(bpvs_cfg.caller_services) || x->flow.proto != IPPROTO_UDP ||
+	    !call_leaves(ctx, x))
 		return BPVS_NO_REPLY;
 	v = bpvs_call_out(x, clock_now());
 	return v == LATER_CALL ? call_read(ctx, x) ?: bpvs_call_out(x, clock_now()) : v;

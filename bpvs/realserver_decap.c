@@ -337,7 +337,7 @@ void rs_decap_status(char *const field[])
 		[BPVS_DECAP_FRAGMENT] = "left alone, in fragments",
 		[BPVS_DECAP_NOT_LOCAL] = "left alone, not to this host",
 		[BPVS_DECAP_ECN] = "dropped, congestion mark nobody would hear of",
-		[BPVS_DECAP_ERROR] = "dropped, header not removable",
+		[BPVS_DECAP_ERROR] = "dropped, header not removable or sum misplaced",
 		[BPVS_DECAP_UNKNOWN] = "left alone, header not understood",
 	};
 	struct filter f = filter_read(field[1], field);

@@ -17,7 +17,11 @@ enum bpvs_decap_stat {
 	BPVS_DECAP_NOT_LOCAL, /* inner packet for a VIP, outer address not this host's: left alone
 			       */
 	BPVS_DECAP_ECN,	      /* dropped: congestion was marked on a flow that cannot hear of it */
-	BPVS_DECAP_ERROR,     /* dropped: the kernel refused to shorten the packet */
-	BPVS_DECAP_UNKNOWN,   /* GUE or GRE with what we do not know in the header: left alone */
+	/*
+	 * dropped: the kernel refused to shorten the packet, or the checksum left to us would not
+	 * be made of what is behind the inner header, or put there
+	 */
+	BPVS_DECAP_ERROR,
+	BPVS_DECAP_UNKNOWN, /* GUE or GRE with what we do not know in the header: left alone */
 	BPVS_DECAP_STATS,
 };

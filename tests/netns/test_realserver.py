@@ -459,6 +459,36 @@ def test_remote_checksum(both_tunnels, inner, outer):
         assert got and got[0] == payload, size
 
 
+def smuggled(inner, own, at):
+    """A packet to the VIP, but to `own` when its payload's sum is put in there."""
+    _, _, vip, af = INNER[inner]
+    last = lambda addr: socket.inet_pton(af, addr)[-2:]
+    filler = (0xFFFF - int.from_bytes(last(own), "big") - sum(struct.unpack("!4H", b"question"))) % 0xFFFF
+    payload = b"question" + filler.to_bytes(2, "big")
+    raw = bytes(inner_packet(inner, UDP(sport=4000, dport=5353) / Raw(payload), dst=own))
+    return raw[:at] + last(vip) + raw[at + 2 :]
+
+
+@pairs
+def test_remote_checksum_stays_off_the_header(both_tunnels, inner, outer):
+    """The header that let the packet in is not the sender's to have changed afterwards."""
+    own, head = {4: (RIP, 20), 6: (RIP6, 40)}[inner]
+    send = lambda raw, start, where: both_tunnels.send(
+        gue(outer, inner, struct.pack("!IHH", 0x80000000, start, where), flags=1, chksum=0),
+        Raw(raw))
+    with both_tunnels.rs.bound(INNER[inner][3], socket.SOCK_DGRAM, own, 5353) as sock:
+        send(smuggled(inner, own, head - 2), head + 8, head - 2)
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(100)
+    raw, at = sum_left_open(inner, b"question")
+    for start, where in ((0, 2), (head - 2, head - 2), (head - 2, at), (head + 8, at), (at, 2000)):
+        send(raw, start, where)
+    assert both_tunnels.received(inner, 0.3) is None
+    assert both_tunnels.count("dropped, header") == 6
+    assert both_tunnels.count("decapsulated") == 0
+
+
 def test_what_is_no_end_of_ours(both_tunnels):
     """Left to the stack, and what looks like ours and is not understood counted."""
     some = inner_packet(4, QUESTION)

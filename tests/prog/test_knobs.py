@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Sysctls that change where a packet goes: conn_max, nat_icmp_send, schedule_icmp."""
 
+import os
+
 import pytest
 from harness import FAMILIES, V4, V6, MAC_C0, MAC_S0, l4, mac_client, mac_real
-from scapy.all import ICMP, Ether, ICMPv6DestUnreach
+from scapy.all import ICMP, Ether, ICMPv6DestUnreach, Raw
 
 pytestmark = pytest.mark.usefixtures("no_bugs")
 
@@ -182,3 +184,22 @@ def test_schedule_icmp_not(ns, prog, port, fam):
             assert prog.tc(error(fam, "tcp", vport, port)).fate == fate
         assert grown == {why: 1}
     assert prog.conns() == []
+
+
+@each_family
+def test_schedule_icmp_has_no_call(ns, prog, port, fam):
+    """Nor the Call-ID that was read last: none, so it is dropped, as by the kernel."""
+    service, sip = fam.endpoint(fam.vip, 5060), b"INVITE sip:a SIP/2.0\r\nCall-ID: one@host\r\n\r\n"
+    ns.ipvsadm(f"-A -u {service} -s rr -p 300 --pe sip\n"
+               f"-a -u {service} -r {fam.endpoint(fam.real(1), 5060)} -m")
+    bpvs(ns, "sysctl", "schedule_icmp=1")
+    cpus = os.sched_getaffinity(prog.proc.pid)
+    os.sched_setaffinity(prog.proc.pid, {min(cpus)})  # what is left behind is left on a CPU
+    try:
+        assert prog.tc(in_c0(fam, l4("udp", port, 5060) / Raw(sip))).fate == "sent"
+        assert len(prog.conns()) == 2
+        with prog.counting() as grown:
+            assert prog.tc(error(fam, "udp", 5060, port + 1)).fate == "drop"
+        assert grown == {"icmp-no-dest": 1} and len(prog.conns()) == 2
+    finally:
+        os.sched_setaffinity(prog.proc.pid, cpus)

@@ -420,6 +420,12 @@ def test_sip_server_begins(world, ops):
     assert invite(w, w.client(), 1002, [b"Call-ID: one@host"]) == 2
     assert invite(w, w.client(), 1003, two) == 2
     assert invite(w, w.client(), 1004, [b"Call-ID: three@host"]) == 1
+    # what is to the director itself, such as the answer to a health check, begins nothing
+    for host in (w.fam.host_s, w.fam.host_c):
+        with w.prog.counting() as grown:
+            assert begun_by(w, 2, host, 40000, [b"Call-ID: check@host"]) == "pass"
+        assert set(grown) == {"not-a-reply"} and w.prog.conns(host, 40000) == []
+    assert w.persistent() == 3
     # what has no Call-ID is the server's own
     assert begun_by(w, 1, w.client(), 1005, [b"Via: x"]) == "pass"
     assert w.persistent() == 3
