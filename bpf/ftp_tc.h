@@ -466,7 +466,7 @@ __noinline int HOOK(ftp_rewrite)(ctx_t *ctx, __u32 off, __u32 num)
 	end = t->w.end & (FTP_TEXT - 1);
 	by = (__s32)(num - (t->w.end - t->w.start));
 	rest = len - t->w.end;
-	/* The longer text is to be read again. */
+	/* Never: ftp_out() has looked. The verifier does not know. */
 	if (num > FTP_ADDR || len + by > FTP_TEXT || t->w.end > len)
 		return BPVS_GO_ON;
 	if (by && ftp_resize(ctx, x, by))
@@ -543,10 +543,13 @@ __noinline int HOOK(ftp_out)(ctx_t *ctx, __u32 off, __u32 seq)
 	if (form == FTP_NONE || !ftp_read(t, form, &x->flow.saddr))
 		return BPVS_GO_ON;
 	own = ftp_own(t, &x->flow.saddr);
-	if (t->said.asked && !ftp_expect_passive(t, x))
-		return BPVS_TABLE_FULL;
 	num = ftp_written(t, &x->hit.to);
 	by = own ? (__s32)(num - (t->w.end - t->w.start)) : 0;
+	/* As one that is too long already: before anything is noted of it. */
+	if (t->w.len + by > FTP_TEXT)
+		return BPVS_GO_ON;
+	if (t->said.asked && !ftp_expect_passive(t, x))
+		return BPVS_TABLE_FULL;
 	if (by && (t->said.before == t->said.after || (__s32)(seq - t->said.pos) > 0)) {
 		t->said.pos = seq;
 		t->said.before = t->said.after;
