@@ -53,6 +53,19 @@ static __always_inline bool expect_end(const struct conn_hit *hit)
 }
 
 /*
+ * Does x->data, found by x->n's key, stay? If it is this server's; or if it is not the speaker's
+ * own (who may say any address), whose client would lose it. So does IPVS, with one's own, too.
+ */
+static __always_inline bool expect_stays(const struct conn_scratch *x)
+{
+	const struct conn_new *n = &x->n;
+
+	if (n->key.cport && !addr_eq(&n->key.client, &x->flow.saddr))
+		return true;
+	return addr_eq(&x->data.to, &n->daddr) && x->data.to_port == n->dport;
+}
+
+/*
  * The data connection x->n (key, daddr, dport) of the control connection x->hit: 1, or 0 where
  * there is no room for it.
  */
@@ -65,7 +78,7 @@ __noinline int bpvs_expect(struct conn_scratch *x)
 		return 0;
 	n = &x->n;
 	if (bpvs_conn_find(&n->key, &x->data)) {
-		if (addr_eq(&x->data.to, &n->daddr) && x->data.to_port == n->dport) {
+		if (expect_stays(x)) {
 			expect_again(&x->data, n->key.now);
 			return 1;
 		}

@@ -310,7 +310,8 @@ static __always_inline bool ftp_read(struct ftp_text *t, __u32 form, const struc
 		w->port = *(__be16 *)&w->quad[4];
 	else
 		w->port = bpf_htons((__u16)w->value);
-	return true;
+	/* Port 0 stands for one that is not known: expect.h. */
+	return w->port;
 }
 
 /* Copy the segment's text, zeros behind it. */

@@ -2,7 +2,7 @@
 """FTP's control connections under NAT: segments that no server sends at one's bidding."""
 
 import pytest
-from harness import MAC_C0, MAC_S0, V4, l4, mac_client, mac_real
+from harness import MAC_C0, MAC_S0, V4, l4, mac_client, mac_real, same
 from scapy.all import TCP, Ether
 
 pytestmark = pytest.mark.usefixtures("no_bugs")
@@ -55,3 +55,24 @@ def test_no_room_to_grow(control, size):
     more = len(grown) - len(text) if size + 2 <= 512 else 0
     assert control.say(1, text + rest) == (5001, (grown if more else text) + rest)
     assert control.say(1, b"200 ok\r\n") == (5001 + size + more, b"200 ok\r\n")
+
+
+def announced(prog):
+    """What the tests above announced has another port."""
+    return {c["virtual"][1] for c in prog.conns(V4.client, 0)} - {32001}
+
+
+@pytest.mark.parametrize("announce", ["PORT 10,0,1,1,0,0", "EPRT |1|10.0.1.1|0|"])
+def test_port_0_lets_nobody_in(control, prog, port, announce):
+    """It is no port to connect to, and not the one that is yet to come."""
+    control.say(0, announce.encode() + b"\r\n")
+    pkt = Ether(src=mac_client(), dst=MAC_C0) / V4.ip(V4.client, V4.vip) / l4("tcp", port, 20)
+    same(prog.tc(pkt), pkt)
+    assert not announced(prog)
+
+
+def test_passive_port_0(control, prog):
+    control.say(0, b"PASV\r\n")
+    text = b"227 (10,0,2,1,0,0)\r\n"
+    assert control.say(1, text) == (5001, text)
+    assert not announced(prog)
