@@ -35,7 +35,10 @@ static __always_inline void expect_again(const struct conn_hit *hit, __u32 now)
 	}
 }
 
-/* Whether it was we who ended it. */
+/*
+ * End it: false, if somebody else had. If its word moves all the time nobody does; that is as good
+ * as having ended it to who has made its successor, whose packet is not to be left to the stack.
+ */
 static __always_inline bool expect_end(const struct conn_hit *hit)
 {
 	struct bpvs_conn *c = conn_slot(hit->idx);
@@ -49,7 +52,7 @@ static __always_inline bool expect_end(const struct conn_hit *hit)
 		if (bpvs_conn_kill(hit->idx, word))
 			return true;
 	}
-	return false;
+	return true;
 }
 
 /*
@@ -190,4 +193,15 @@ __noinline int bpvs_expected(struct conn_scratch *x)
 		return BPVS_GO_ON;
 	bpvs_conn_kill(x->hit.idx, x->hit.word);
 	return BPVS_NO_CONN;
+}
+
+/*
+ * The flow, for which nothing stood under port 0, would be left to the stack, which refuses it: but
+ * a copy of its packet may have found that, and have become its connection, while it was here.
+ */
+static __always_inline int expected_late(struct conn_scratch *x, int v)
+{
+	if (x->old_word || x->flow.proto != IPPROTO_TCP || !(x->flow.tcp_flags & TH_SYN))
+		return v;
+	return bpvs_conn_find(&x->n.key, &x->hit) ? BPVS_GO_ON : v;
 }
