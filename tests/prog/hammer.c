@@ -6,7 +6,7 @@
  * exit status is 1 when something was found wrong.
  *
  *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | ftp |
- *         full FLOWS | idle CONNS | million CONNS
+ *         full FLOWS | idle CONNS | million CONNS | ftp-many CONNS
  */
 #include <getopt.h>
 #include <net/if.h>
@@ -86,6 +86,8 @@ static int command(struct hammer *h, int argc, char **argv)
 		return hammer_reopen(h);
 	if (!strcmp(argv[0], "ftp"))
 		return hammer_ftp(h);
+	if (!strcmp(argv[0], "ftp-many") && n)
+		return hammer_ftp_many(h, n);
 	if (!strcmp(argv[0], "selftest"))
 		return hammer_selftest(h);
 	if (!strcmp(argv[0], "idle"))

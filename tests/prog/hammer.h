@@ -121,6 +121,7 @@ void hammer_meet(struct hammer_meeting *m, unsigned int cpus, unsigned int *turn
 
 /* ---- hammer_ftp.c ---- */
 int hammer_ftp(struct hammer *h);
+int hammer_ftp_many(struct hammer *h, __u32 conns);
 
 /* ---- hammer_million.c ---- */
 int hammer_million(struct hammer *h, __u32 conns);

@@ -280,3 +280,22 @@ int hammer_ftp(struct hammer *h)
 		h->judged, t.lost, left, hammer_counter(h, BPVS_EV_CONN_RIVAL), h->wrong);
 	return 0;
 }
+
+/* So many control connections that ask for a data connection: none may be refused. */
+int hammer_ftp_many(struct hammer *h, __u32 conns)
+{
+	static struct worker w;
+	__u32 n;
+
+	w.h = h;
+	if (service(h->in))
+		return 2;
+	for (n = 0; n < conns && !h->wrong; n++) {
+		struct segment q = ask(CLIENTS + n);
+
+		if (!open_control(&w, q.client) || !sent(&w, &q))
+			hammer_wrong(h, "connection %u has no room", n);
+	}
+	run_say("{\"opened\": %u, \"wrong\": %lu}\n", n, h->wrong);
+	return 0;
+}
