@@ -35,7 +35,10 @@ static __always_inline void expect_again(const struct conn_hit *hit, __u32 now)
 	}
 }
 
-/* Whether it was we who ended it. */
+/*
+ * End it: false, if somebody else had. If its word moves all the time nobody does; that is as good
+ * as having ended it to who has made its successor, whose packet is not to be left to the stack.
+ */
 static __always_inline bool expect_end(const struct conn_hit *hit)
 {
 	struct bpvs_conn *c = conn_slot(hit->idx);
@@ -49,7 +52,20 @@ static __always_inline bool expect_end(const struct conn_hit *hit)
 		if (bpvs_conn_kill(hit->idx, word))
 			return true;
 	}
-	return false;
+	return true;
+}
+
+/*
+ * Does x->data, found by x->n's key, stay? If it is this server's; or if it is not the speaker's
+ * own (who may say any address), whose client would lose it. So does IPVS, with one's own, too.
+ */
+static __always_inline bool expect_stays(const struct conn_scratch *x)
+{
+	const struct conn_new *n = &x->n;
+
+	if (n->key.cport && !addr_eq(&n->key.client, &x->flow.saddr))
+		return true;
+	return addr_eq(&x->data.to, &n->daddr) && x->data.to_port == n->dport;
 }
 
 /*
@@ -65,7 +81,7 @@ __noinline int bpvs_expect(struct conn_scratch *x)
 		return 0;
 	n = &x->n;
 	if (bpvs_conn_find(&n->key, &x->data)) {
-		if (addr_eq(&x->data.to, &n->daddr) && x->data.to_port == n->dport) {
+		if (expect_stays(x)) {
 			expect_again(&x->data, n->key.now);
 			return 1;
 		}
@@ -177,4 +193,15 @@ __noinline int bpvs_expected(struct conn_scratch *x)
 		return BPVS_GO_ON;
 	bpvs_conn_kill(x->hit.idx, x->hit.word);
 	return BPVS_NO_CONN;
+}
+
+/*
+ * The flow, for which nothing stood under port 0, would be left to the stack, which refuses it: but
+ * a copy of its packet may have found that, and have become its connection, while it was here.
+ */
+static __always_inline int expected_late(struct conn_scratch *x, int v)
+{
+	if (x->old_word || x->flow.proto != IPPROTO_TCP || !(x->flow.tcp_flags & TH_SYN))
+		return v;
+	return bpvs_conn_find(&x->n.key, &x->hit) ? BPVS_GO_ON : v;
 }

@@ -70,7 +70,8 @@ struct ftp_walk {
 
 struct ftp_text {
 	struct ftp_walk w;
-	struct bpvs_ftp said;
+	__u32 unlocked; /* with what follows it a new struct bpvs_ftp, whose lock may not be here */
+	struct bpvs_ftp_said said;
 	__u8 c[2 * FTP_TEXT]; /* twice: the text's rest is as long as it may begin late */
 	__u8 now[FTP_TEXT];   /* as it is when rewritten */
 	__u8 addr[FTP_ADDR];
@@ -310,7 +311,8 @@ static __always_inline bool ftp_read(struct ftp_text *t, __u32 form, const struc
 		w->port = *(__be16 *)&w->quad[4];
 	else
 		w->port = bpf_htons((__u16)w->value);
-	return true;
+	/* Port 0 stands for one that is not known: expect.h. */
+	return w->port;
 }
 
 /* Copy the segment's text, zeros behind it. */
@@ -325,21 +327,78 @@ static __always_inline bool ftp_load(ctx_t *ctx, __u8 *to, __u32 off, __u32 len)
 /* What was said on this connection before, in t->said. */
 static __always_inline void ftp_recall(struct ftp_text *t, struct conn_scratch *x)
 {
+	struct bpvs_ftp *r = bpf_map_lookup_elem(&bpvs_ftp, &x->hit.idx);
 	__u16 gen = (__u16)(x->hit.word >> BPVS_WORD_GEN_SHIFT);
-	struct bpvs_ftp *said = bpf_map_lookup_elem(&bpvs_ftp, &x->hit.idx);
 
-	if (said && said->gen == gen) {
-		t->said = *said;
-		return;
-	}
 	__builtin_memset(&t->said, 0, sizeof(t->said));
+	t->said.slot = x->hit.idx;
 	t->said.gen = gen;
+	if (!r)
+		return;
+	bpf_spin_lock(&r->lock);
+	if (r->said.slot == t->said.slot && r->said.gen == gen)
+		t->said = r->said;
+	bpf_spin_unlock(&r->lock);
 }
 
-static __always_inline int ftp_keep(struct ftp_text *t, struct conn_scratch *x)
+/* A record that was made when its connection had ended: nobody else would remove it. */
+static __always_inline void ftp_forget_late(const struct ftp_text *t, struct conn_scratch *x)
 {
-	return bpf_map_update_elem(&bpvs_ftp, &x->hit.idx, &t->said, BPF_ANY) ? BPVS_TABLE_FULL
-									      : BPVS_GO_ON;
+	struct bpvs_conn *c = conn_slot(x->hit.idx);
+	struct bpvs_ftp *r;
+	__u64 word;
+
+	/* Who ends it makes it busy and then looks for a record. So: an atomic, not a look. */
+	word = c ? fetch_or64(&c->word, 0) : 0;
+	if (word_valid(word) && word_same_gen(word, x->hit.word))
+		return;
+	r = bpf_map_lookup_elem(&bpvs_ftp, &x->hit.idx);
+	if (r && r->said.gen == t->said.gen)
+		bpf_map_delete_elem(&bpvs_ftp, &x->hit.idx);
+}
+
+/*
+ * Note that the client has asked for `form`; or (`reply`) that the answer at `seq`, which is that,
+ * grows by `by`. Nothing but that is changed, as a packet of the other direction may change the
+ * rest; t->said, whose slot and generation say which connection's it is, is as the record then is.
+ */
+__noinline int HOOK(ftp_note)(__u32 form, __u32 reply, __u32 seq, __s32 by)
+{
+	struct conn_scratch *x = conn_scratch();
+	struct ftp_text *t = ftp_text();
+	struct bpvs_ftp_said *s;
+	struct bpvs_ftp *r;
+	__s16 newer;
+
+	if (!x || !t)
+		return BPVS_BUG_MAP;
+	t->unlocked = 0;
+	bpf_map_update_elem(&bpvs_ftp, &x->hit.idx, &t->unlocked, BPF_NOEXIST);
+	r = bpf_map_lookup_elem(&bpvs_ftp, &x->hit.idx);
+	if (!r)
+		return BPVS_TABLE_FULL;
+	s = &r->said;
+	bpf_spin_lock(&r->lock);
+	newer = s->slot == t->said.slot ? (__s16)(t->said.gen - s->gen) : -1;
+	if (newer > 0)
+		*s = t->said;
+	if (newer >= 0 && !reply) {
+		s->asked = (__u8)form;
+	} else if (newer >= 0) {
+		if (by && (s->before == s->after || (__s32)(seq - s->pos) > 0)) {
+			s->pos = seq;
+			s->before = s->after;
+			s->after += by;
+		}
+		s->asked = FTP_NONE;
+		s->answer = (__u8)form;
+		s->seq = seq;
+	}
+	if (newer >= 0)
+		t->said = *s;
+	bpf_spin_unlock(&r->lock);
+	ftp_forget_late(t, x);
+	return BPVS_GO_ON;
 }
 
 /* From the client. A global function, as are those below: the verifier looks at each once. */
@@ -356,18 +415,15 @@ __noinline int HOOK(ftp_in)(void)
 	t->w.form = FTP_NONE;
 	t->w.state = FTP_SEEK;
 	bpf_loop(FTP_TEXT, ftp_seek_passive, &none, 0);
-	if (t->w.form != FTP_NONE) {
-		t->said.asked = (__u8)t->w.form;
-		return ftp_keep(t, x);
-	}
+	if (t->w.form != FTP_NONE)
+		return HOOK(ftp_note)(t->w.form, false, 0, 0);
 	word = ftp_word(t, 0);
 	form = word == FTP_WORD('e', 'p', 'r', 't')		  ? FTP_EPRT
 	       : word == FTP_WORD('p', 'o', 'r', 't') && !t->w.v6 ? FTP_PORT
 								  : FTP_NONE;
 	if (t->w.state == FTP_WRONG || form == FTP_NONE || !ftp_read(t, form, &x->flow.saddr))
 		return BPVS_GO_ON;
-	t->said.asked = FTP_NONE;
-	v = ftp_keep(t, x);
+	v = HOOK(ftp_note)(FTP_NONE, false, 0, 0);
 	if (v != BPVS_GO_ON)
 		return v;
 	k = &x->n.key;
@@ -466,7 +522,7 @@ __noinline int HOOK(ftp_rewrite)(ctx_t *ctx, __u32 off, __u32 num)
 	end = t->w.end & (FTP_TEXT - 1);
 	by = (__s32)(num - (t->w.end - t->w.start));
 	rest = len - t->w.end;
-	/* The longer text is to be read again. */
+	/* Never: ftp_out() has looked. The verifier does not know. */
 	if (num > FTP_ADDR || len + by > FTP_TEXT || t->w.end > len)
 		return BPVS_GO_ON;
 	if (by && ftp_resize(ctx, x, by))
@@ -543,19 +599,14 @@ __noinline int HOOK(ftp_out)(ctx_t *ctx, __u32 off, __u32 seq)
 	if (form == FTP_NONE || !ftp_read(t, form, &x->flow.saddr))
 		return BPVS_GO_ON;
 	own = ftp_own(t, &x->flow.saddr);
-	if (t->said.asked && !ftp_expect_passive(t, x))
-		return BPVS_TABLE_FULL;
 	num = ftp_written(t, &x->hit.to);
 	by = own ? (__s32)(num - (t->w.end - t->w.start)) : 0;
-	if (by && (t->said.before == t->said.after || (__s32)(seq - t->said.pos) > 0)) {
-		t->said.pos = seq;
-		t->said.before = t->said.after;
-		t->said.after += by;
-	}
-	t->said.asked = FTP_NONE;
-	t->said.answer = (__u8)form;
-	t->said.seq = seq;
-	v = ftp_keep(t, x);
+	/* As one that is too long already: before anything is noted of it. */
+	if (t->w.len + by > FTP_TEXT)
+		return BPVS_GO_ON;
+	if (t->said.asked && !ftp_expect_passive(t, x))
+		return BPVS_TABLE_FULL;
+	v = HOOK(ftp_note)(form, true, seq, by);
 	return v == BPVS_GO_ON && own ? HOOK(ftp_rewrite)(ctx, off, num) : v;
 }
 
@@ -574,7 +625,8 @@ static __always_inline int ftp_store(ctx_t *ctx, const struct bpvs_flow *f, __u3
 
 /* The server's numbers as the client shall see them, and what the client acknowledges back. */
 static __always_inline int ftp_shift(ctx_t *ctx, const struct conn_scratch *x,
-				     const struct bpvs_ftp *said, __u32 seq, __u32 ack, bool reply)
+				     const struct bpvs_ftp_said *said, __u32 seq, __u32 ack,
+				     bool reply)
 {
 	__s32 by;
 

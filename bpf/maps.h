@@ -74,12 +74,8 @@ struct {
 	__type(value, struct bpvs_call);
 } bpvs_calls SEC(".maps") __weak;
 
-/*
- * What was said on an FTP control connection (BPVS_CONN_APP), by its slot; there since the client
- * asked for a data connection. A new value takes the old one's place, so that both directions'
- * packets see a whole one.
- */
-struct bpvs_ftp {
+/* What was said on an FTP control connection (BPVS_CONN_APP). */
+struct bpvs_ftp_said {
 	/*
 	 * Which bytes of the server's are moved by what is written in place of its address: those
 	 * behind `pos` by `after`, others by `before`.
@@ -88,14 +84,24 @@ struct bpvs_ftp {
 	__s32 before;
 	__s32 after;
 	__u32 seq;   /* where the latest answer that was rewritten begins: it may come again */
-	__u16 gen;   /* of the slot, or it is another connection's */
+	__u32 slot;  /* the connection, for memory of another's may become this one's ... */
+	__u16 gen;   /* ... and the slot's generation */
 	__u8 asked;  /* enum ftp_form: what the client asked for, and is not answered yet ... */
 	__u8 answer; /* ... and what the one at `seq` is */
 };
 
+/*
+ * By slot; there since the client asked for a data connection. Both directions' packets, which may
+ * be on two CPUs, change some of it in place and see all of it, under the lock.
+ */
+struct bpvs_ftp {
+	struct bpf_spin_lock lock;
+	struct bpvs_ftp_said said;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct bpvs_ftp);

@@ -498,7 +498,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	full = table_full(n->key.now);
 	start = may_start(f);
 	if (!svc)
-		return BPVS_NO_SERVICE;
+		return expected_late(x, BPVS_NO_SERVICE);
 	if (!start && !(full && f->proto != IPPROTO_UDP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
 	v = svc_takes(svc, f);
@@ -508,7 +508,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	if (start && v != LATER_CALL && defence_drops())
 		return BPVS_DEFENCE;
 	if (v != BPVS_GO_ON)
-		return v;
+		return v == BPVS_NO_SCHED ? expected_late(x, v) : v;
 	id = choose(x, svc, full);
 	d = dest_get(id);
 	conn_succeed(x, id, d);

@@ -230,6 +230,8 @@ static void sizes_set(struct bpvs_bpf *s, const struct bpvs_rodata *ro)
 	bpf_map__set_max_entries(s->maps.bpvs_buckets, bpvs_chunks_max(ro));
 	bpf_map__set_max_entries(s->maps.bpvs_spill, 2 * ro->spills);
 	bpf_map__set_max_entries(s->maps.bpvs_calls, slots);
+	/* As were asked for, and no more: a hash's buckets take memory from the beginning. */
+	bpf_map__set_max_entries(s->maps.bpvs_ftp, (2 * ro->slots + 2) / 3);
 }
 
 static int load(const struct bpvs_up_opts *o, struct bpvs_bpf **ret)

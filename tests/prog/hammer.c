@@ -3,10 +3,10 @@
  * hammer: hit this network namespace's instance from all CPUs and look whether its connection table
  * keeps its promises. The instance is the caller's; devices c0 (clients) and s0 (real servers) and
  * permanent neighbours as tests/prog/harness.py makes them. The result is one line of JSON; the
- *exit status is 1 when something was found wrong.
+ * exit status is 1 when something was found wrong.
  *
- *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | full FLOWS | idle
- *CONNS | million CONNS
+ *   hammer [-t SECONDS] [-k CLIENTS] run | churn | duels | reopen | selftest | ftp |
+ *         full FLOWS | idle CONNS | million CONNS | ftp-many CONNS
  */
 #include <getopt.h>
 #include <net/if.h>
@@ -84,6 +84,10 @@ static int command(struct hammer *h, int argc, char **argv)
 		return run(h, false, true);
 	if (!strcmp(argv[0], "reopen"))
 		return hammer_reopen(h);
+	if (!strcmp(argv[0], "ftp"))
+		return hammer_ftp(h);
+	if (!strcmp(argv[0], "ftp-many") && n)
+		return hammer_ftp_many(h, n);
 	if (!strcmp(argv[0], "selftest"))
 		return hammer_selftest(h);
 	if (!strcmp(argv[0], "idle"))

@@ -112,6 +112,17 @@ void hammer_duels(struct hammer *h, unsigned int ms);
 int hammer_full(struct hammer *h, __u32 flows);
 int hammer_reopen(struct hammer *h);
 
+/* Where all threads wait for the last of them; `turn` counts the meetings. */
+struct hammer_meeting {
+	_Atomic unsigned int arrived;
+};
+
+void hammer_meet(struct hammer_meeting *m, unsigned int cpus, unsigned int *turn);
+
+/* ---- hammer_ftp.c ---- */
+int hammer_ftp(struct hammer *h);
+int hammer_ftp_many(struct hammer *h, __u32 conns);
+
 /* ---- hammer_million.c ---- */
 int hammer_million(struct hammer *h, __u32 conns);
 int hammer_idle(struct hammer *h, __u32 conns);

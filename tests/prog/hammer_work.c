@@ -121,7 +121,7 @@ void hammer_churn(struct hammer *h, unsigned int ms)
 /* ---- duels: all CPUs, one flow, the same moment ---- */
 
 struct duel {
-	_Atomic unsigned int arrived;
+	struct hammer_meeting m;
 	_Atomic bool stop;
 	_Atomic __u32 next; /* client of the coming duels */
 	_Atomic unsigned int server[MOST_CPUS];
@@ -134,13 +134,12 @@ static bool table_full(struct hammer *h)
 	return bpvs_clock_since(h->in, h->in->cfg->full_until) < 0;
 }
 
-/* Everybody goes on when the last has come; `turn` counts the meetings. */
-static void meet(struct duel *d, unsigned int cpus, unsigned int *turn)
+void hammer_meet(struct hammer_meeting *m, unsigned int cpus, unsigned int *turn)
 {
 	unsigned int want = ++*turn * cpus, spins = 0;
 
-	atomic_fetch_add(&d->arrived, 1);
-	while (atomic_load(&d->arrived) < want)
+	atomic_fetch_add(&m->arrived, 1);
+	while (atomic_load(&m->arrived) < want)
 		if (++spins > 2000)
 			sched_yield();
 }
@@ -177,7 +176,7 @@ static void duel(struct worker *w)
 		struct flow f;
 		__u32 n;
 
-		meet(d, w->cpus, &turn);
+		hammer_meet(&d->m, w->cpus, &turn);
 		n = d->next;
 		f = (struct flow){ n / 2, n / 2 % 3 }; /* NAT services, where the server shows */
 		if (!w->cpu) {
@@ -192,7 +191,7 @@ static void duel(struct worker *w)
 				hammer_request(h, &w->p, f, F_RST, false);
 			}
 		}
-		meet(d, w->cpus, &turn);
+		hammer_meet(&d->m, w->cpus, &turn);
 		if (d->stop)
 			return;
 		/* The packets differ in the way they take, and by some instructions. */
@@ -201,7 +200,7 @@ static void duel(struct worker *w)
 		hammer_request(h, &w->p, f, F_SYN, w->cpu && !(n & 14));
 		d->server[w->cpu] = hammer_server(h, &w->p, f);
 		hammer_check_flow(h, f);
-		meet(d, w->cpus, &turn);
+		hammer_meet(&d->m, w->cpus, &turn);
 		if (!w->cpu) {
 			judge(w, d, f);
 			d->next = n + 1;

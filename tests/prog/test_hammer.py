@@ -72,6 +72,17 @@ def test_expired_spilled_flow_comes_again(hammer):
     assert report["full"] == 0 and report["reopened"] > 0
 
 
+def test_ftp(hammer):
+    """Both directions at once, copies of a first packet, and a flush while the client speaks."""
+    report = hammer(65536, "-t", SECONDS, "ftp")
+    assert report["judged"] >= 300 and report["wrong"] == 0
+
+
+def test_ftp_as_many_as_asked_for(hammer):
+    """The table's size is what limits control connections; that of other maps is not."""
+    assert hammer(80000, "ftp-many", 80000)["opened"] == 80000
+
+
 @pytest.mark.parametrize("conns", [64, 1024])
 def test_full_table(hammer, conns):
     """Each packet of thousands of flows is forwarded to its flow's server, and each reply back."""
