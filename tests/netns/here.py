@@ -129,8 +129,9 @@ class Server(threading.Thread):
 
 
 class World:
-    def __init__(self, prefix, ipvsadm, env=None, bpvs=None, mode=None):
+    def __init__(self, prefix, ipvsadm, env=None, bpvs=None, mode=None, conns="16k"):
         self.ipvsadm_path, self.env, self.bpvs, self.mode = ipvsadm, env, bpvs, mode
+        self.size = conns
         self.prefix, self.servers = prefix, []
 
     def up(self):
@@ -160,8 +161,8 @@ class World:
         for name in HOSTS:
             getattr(self, name).settle()
         if self.bpvs:
-            self.dir.run(self.bpvs, "up", "--mode", self.mode, "--conns", "16k", "--services",
-                         "256", "--dests", "1k")
+            self.dir.run(self.bpvs, "up", "--mode", self.mode, "--conns", self.size,
+                         "--services", "256", "--dests", "1k")
         self.servers = [
             Server(self.rs, [(f, "r1", 80) for f in (4, 6)]),
             Server(self.dr, [(f, "w", 80) for f in (4, 6)]),

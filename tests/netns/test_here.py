@@ -193,6 +193,35 @@ def test_curl_and_nginx(clear, family, tmp_path):
         nginx.stop(check=False)
 
 
+def flood(host, family, port, flows):
+    """A datagram of each of so many flows, which nobody answers."""
+    for sport in range(1024, 1024 + flows):
+        with host.socket(here.AF[family], socket.SOCK_DGRAM) as sock:
+            sock.bind((here.ADDRESS[family]["cl"], sport))
+            sock.sendto(b"x", (here.ADDRESS[family]["v"], port))
+
+
+def test_a_full_table(build):
+    """Connections that found no room are known by nothing but the real server's endpoint."""
+    small = here.World(f"here-{os.getpid()}-full", build / "ipvsadm" / "ipvsadm", None,
+                       build / "bpvs" / "bpvs", "tc", "1k")
+    try:
+        small.up()
+        for family in (4, 6):
+            service(small, family, "v", proto="-u")
+            small.ipvsadm("-A", "-u", here.at(family, "v", 0), "-s", "rr", "-p")
+            small.ipvsadm("-a", "-u", here.at(family, "v", 0), "-r", here.at(family, "r2", 0), "-g")
+        flood(small.cl, 4, 82, 8000)
+        for family in (4, 6):
+            asked = [small.ask_udp(small.dir, family, "v", 80,
+                                   then=lambda sock, f=family: small.conns(f, sock))
+                     for _ in range(8)]
+            assert all(said.startswith("r1:80 to v") for said, _ in asked), asked
+            assert [] in [rows for _, rows in asked]
+    finally:
+        small.down()
+
+
 def test_nothing_is_left(place):
     """The last: it takes the instance down, and brings it up again."""
     knob = "net.ipv4.conf.lo.accept_local"
