@@ -217,10 +217,31 @@ static __always_inline int run_out_walk(ctx_t *ctx)
 	return finish(v);
 }
 
-/* lo's ingress: what pkt_send_out() sent this way, to the destination `id`. */
+/*
+ * The next hop with its gateway, which is not kept: at egress it was this packet's turn to have the
+ * neighbour confirmed, but that can only be done here.
+ */
+static __always_inline enum bpvs_verdict out_hop(ctx_t *ctx, const struct hop_query *q,
+						 struct bpvs_hop *hop)
+{
+	struct conn_scratch *x = conn_scratch();
+	enum bpvs_verdict v;
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	fib_fill(&x->fib, q);
+	v = hop_outcome(x, hop_lookup(ctx, x));
+	*hop = x->hop;
+	return v;
+}
+
+/*
+ * lo's ingress: what pkt_send_out() sent this way, to the destination `id`, perhaps with
+ * BPVS_OUT_RESOLVE.
+ */
 __noinline int bpvs_let_out(struct __sk_buff *ctx, __u32 id)
 {
-	struct bpvs_dest *d = dest_get(id);
+	struct bpvs_dest *d = dest_get(id & ~BPVS_OUT_RESOLVE);
 	struct hop_query q = {};
 	enum bpvs_verdict v;
 	struct bpvs_hop hop;
@@ -232,7 +253,8 @@ __noinline int bpvs_let_out(struct __sk_buff *ctx, __u32 id)
 	q.to = &d->addr;
 	q.v6 = d->af == BPVS_V6;
 	pkt_open(&pkt, ctx);
-	v = hop_get(&pkt, &d->nh, &q, clock_now(), &hop);
+	v = id & BPVS_OUT_RESOLVE ? out_hop(ctx, &q, &hop)
+				  : hop_get(&pkt, &d->nh, &q, clock_now(), &hop);
 	pkt_open(&pkt, ctx);
 	act = v == BPVS_GO_ON ? pkt_to_hop(&pkt, &hop) : -1;
 	if (act >= 0)

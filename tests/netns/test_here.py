@@ -158,6 +158,20 @@ def test_the_first_packet_waits_for_the_neighbour(clear, family, vip):
 
 
 @families
+def test_the_neighbour_is_confirmed(clear, family):
+    """By clients here alone: or a server that has moved would never be found."""
+    service(clear, family, "v", proto="-u")
+    neigh = (f"-{family}", "neigh")
+    where = (here.ADDRESS[family]["r1"], "dev", "eth1")
+    clear.dir.ip(*neigh, "replace", where[0], "lladdr", clear.rs.mac(), *where[1:], "nud", "stale")
+    end = time.monotonic() + 10 * netns.PATIENCE
+    while "STALE" in (state := clear.dir.ip(*neigh, "show", *where)):
+        assert time.monotonic() < end, state
+        assert clear.ask_udp(clear.dir, family, "v", 80)[0].startswith("r1:80 to v")
+        time.sleep(0.1)
+
+
+@families
 def test_a_mark_of_this_hosts_own(clear, family):
     nft = "table inet here { chain out { type route hook output priority mangle; " \
           f"ip{'6' * (family == 6)} daddr {here.ADDRESS[family]['w']} meta mark set 7; }}; }}"
