@@ -161,10 +161,18 @@ __noinline int HOOK(out_reply)(void)
 
 static __always_inline int run_here(ctx_t *ctx, int later)
 {
+	int v;
+
 	if (later == LATER_OUT)
 		later = HOOK(out_reply)();
 	if (later != LATER_HERE && later != LATER_HERE_REPLY)
 		return later;
+	/* As run_emit() does with what is forwarded; it asks itself, to spare the verifier that. */
+	if (later == LATER_HERE_REPLY) {
+		v = HOOK(ftp)(ctx, true);
+		if (v != BPVS_GO_ON)
+			return v;
+	}
 	return HOOK(here)(ctx, later == LATER_HERE_REPLY);
 }
 

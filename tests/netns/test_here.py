@@ -8,6 +8,7 @@ import re
 import socket
 import time
 
+import ftp
 import here
 import netns
 import pytest
@@ -169,6 +170,56 @@ def test_the_neighbour_is_confirmed(clear, family):
         assert time.monotonic() < end, state
         assert clear.ask_udp(clear.dir, family, "v", 80)[0].startswith("r1:80 to v")
         time.sleep(0.1)
+
+
+def passive(session, said):
+    """Where a client connects to that follows what it is told: a virtual address is said."""
+    if numbers := re.search(r"\((\d+(?:,\d+){5})\)", said):
+        numbers = numbers[1].split(",")
+        assert ".".join(numbers[:4]) == session.vip
+        return int(numbers[4]) * 256 + int(numbers[5])
+    return int(re.search(r"\(\|\|\|(\d+)\|\)", said)[1])
+
+
+@pytest.mark.parametrize("vip", ["v", "w"])
+@pytest.mark.parametrize("family, way", [(4, "PASV"), (4, "EPSV"), (6, "EPSV"), (4, "PORT"),
+                                         (6, "EPRT")])
+def test_ftp(clear, family, way, vip):
+    """Several files by one control connection: the numbers of what follows an answer move."""
+    where = here.at(family, vip, 21)
+    clear.ipvsadm("-A", "-t", where, "-s", "rr")
+    clear.ipvsadm("-a", "-t", where, "-r", here.at(family, "r1", 21), "-m")
+    server = ftp.Spoken(clear.rs, family, here.ADDRESS[family]["r1"])
+    try:
+        session = ftp.Session(clear.dir, family, here.ADDRESS[family][vip]).login()
+        for number in range(4):
+            data, said = one_file(clear, session, way, f"file {number}")
+            assert data == f"file {number}" and said == "226 sent"
+        assert session.say("NOOP") == "200 ok"
+        session.close()
+    finally:
+        server.stop()
+
+
+def one_file(clear, session, way, name):
+    """What came, and the answer to that it was asked for."""
+    family, own = session.family, here.ADDRESS[session.family]["v"]
+    if way in ("PASV", "EPSV"):
+        data = session.connect(passive(session, session.say(way)))
+        said = session.say(f"RETR {name}")
+    else:
+        with clear.dir.socket(here.AF[family], socket.SOCK_STREAM) as listener:
+            listener.settimeout(10 * netns.PATIENCE)
+            listener.bind((own, 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            text = ",".join([*own.split("."), str(port >> 8), str(port & 255)])
+            session.say(f"PORT {text}" if way == "PORT" else f"EPRT |2|{own}|{port}|")
+            said = session.say(f"RETR {name}")
+            data, (address, sport, *_) = listener.accept()
+            assert (address, sport) == (session.vip, 20)
+    with data:
+        return data.recv(100).decode(), said
 
 
 @families
