@@ -184,6 +184,12 @@ struct {
 	__type(value, __u32);
 } bpvs_out_next SEC(".maps");
 
+/*
+ * In skb->tc_index, which begins as 0: what leaves by a macvlan or ipvlan device leaves by the one
+ * below it, too. Nothing else uses that field any more but GRED, and of it the last four bits.
+ */
+#define OUT_SEEN 0x7060
+
 static __always_inline bool out_marked(const ctx_t *ctx)
 {
 	return unlikely(ctx->mark && READ_ONCE(bpvs_cfg.mark_ifindex));
@@ -210,7 +216,8 @@ static __always_inline bool out_ours(ctx_t *ctx)
  */
 static __always_inline int run_out(ctx_t *ctx)
 {
-	if (!ctx->ingress_ifindex && (out_marked(ctx) || out_ours(ctx)))
+	if (!ctx->ingress_ifindex && ctx->tc_index != OUT_SEEN &&
+	    (out_marked(ctx) || out_ours(ctx)))
 		bpf_tail_call(ctx, &bpvs_out_next, 0);
 	return PKT_PASS;
 }
@@ -220,6 +227,8 @@ static __always_inline int run_out_walk(ctx_t *ctx)
 	__u32 how = out_marked(ctx) ? LOOK_OUT | LOOK_MARK : LOOK_OUT;
 	int v = run_walks(ctx, how);
 
+	if (!ctx->tc_index)
+		ctx->tc_index = OUT_SEEN;
 	if (how & LOOK_MARK)
 		mark_learn(v & 0xffff);
 	return finish(v);

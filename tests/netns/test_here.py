@@ -258,6 +258,45 @@ def test_curl_and_nginx(clear, family, tmp_path):
         nginx.stop(check=False)
 
 
+@pytest.mark.parametrize("kind", ["macvlan", "ipvlan"])
+@pytest.mark.parametrize("place", ["tc"], indirect=True)  # neither has native XDP
+@families
+def test_a_device_on_a_device(clear, family, kind):
+    """What leaves passes both, and is a server's answer but once."""
+    own, peer = ("10.7.7.1", "10.7.7.2") if family == 4 else ("fd00:7::1", "fd00:7::2")
+    bits, opt = ("24", []) if family == 4 else ("64", ["nodad"])
+    mode = "bridge" if kind == "macvlan" else "l2"
+    if clear.dir.run("ip", "link", "add", "up0", "link", "eth0", "type", kind, "mode", mode,
+                     check=False).returncode:
+        pytest.skip(f"this kernel has no {kind}")
+    clear.cl.ip("addr", "add", f"{peer}/{bits}", "dev", "eth0", *opt)
+    sock = None
+    try:
+        clear.dir.ip("addr", "add", f"{own}/{bits}", "dev", "up0", *opt)
+        clear.dir.ip("link", "set", "up0", "up")
+        where = f"[{own}]:82" if family == 6 else f"{own}:82"
+        clear.ipvsadm("-A", "-u", where, "-s", "rr")
+        clear.ipvsadm("-a", "-u", where, "-r", where, "-g")
+        assert filters(clear, "up0") == filters(clear, "eth0") == ["ingress", "egress"]
+        sock = clear.dir.bound(here.AF[family], socket.SOCK_DGRAM, own, 82)
+        with clear.cl.socket(here.AF[family], socket.SOCK_DGRAM) as client:
+            client.settimeout(5 * netns.PATIENCE)
+            for number in (1, 2, 3):
+                client.sendto(b"question", (own, 82))
+                data, who = sock.recvfrom(100)
+                sock.sendto(data, who)
+                assert client.recv(100) == b"question"
+                counted = clear.stats("udp", f"-u {where}").split()
+                # docs/differences.md: ipvlan's have the MAC of the device below and come in by both
+                into = number * 2 if kind == "ipvlan" else number
+                assert counted[:3] == ["1", str(into), str(number)]
+    finally:
+        if sock:
+            sock.close()
+        clear.dir.ip("link", "del", "up0")
+        clear.cl.ip("addr", "del", f"{peer}/{bits}", "dev", "eth0")
+
+
 def flood(host, family, port, flows):
     """A datagram of each of so many flows, which nobody answers."""
     for sport in range(1024, 1024 + flows):
