@@ -188,6 +188,17 @@ int bpvs_control_release(__u32 control);
 /* A connection that it controls is established; of note to templates. */
 int bpvs_template_assure(__u32 control);
 
+/* The connection of what leaves, by x->n.key: under NAT, or not. */
+static __always_inline bool out_find(struct conn_scratch *x, bool nat)
+{
+	__u32 fwd;
+
+	if (!bpvs_conn_find(&x->n.key, &x->hit))
+		return false;
+	fwd = x->hit.flags & BPVS_CONN_FWD;
+	return fwd != BPVS_FWD_BYPASS && bpvs_fwd_nat(fwd) == nat;
+}
+
 static __always_inline struct bpvs_conn *conn_slot(__u32 idx)
 {
 	return bpf_map_lookup_elem(&bpvs_conns, &idx);

@@ -19,8 +19,12 @@
 #define TH_ACK	0x10
 #define TH_MASK 0x1f /* with PSH, which says nothing */
 
-/* A sender's MAC that no frame on lo has: a destination's id follows (local_tc.h). */
-#define BPVS_OUT_TAG 0x7062
+/*
+ * A sender's MAC that no frame on lo has: a destination's id follows (local_tc.h), with a bit for
+ * its neighbour being the kernel's to find.
+ */
+#define BPVS_OUT_TAG	 0x7062
+#define BPVS_OUT_RESOLVE 0x80000000U
 
 /* Stands for no flags at all, nor a chunk: what a packet without a transport header has. */
 #define FLOW_NOTHING 0xa0

@@ -494,7 +494,12 @@ static __always_inline int ftp_resize(ctx_t *ctx, struct conn_scratch *x, __s32 
 	__be16 was = bpf_htons((__u16)(v6 ? f->len - sizeof(struct ipv6hdr) : f->len));
 	__be16 is = bpf_htons((__u16)(bpf_ntohs(was) + by));
 
-	if (bpf_skb_change_tail(ctx, f->l3 + f->len + by, 0) ||
+	/*
+	 * A sum that a device has made of the whole packet would lack what is cut off, which the
+	 * text then has elsewhere. Room behind a packet, for a moment, has the kernel forget it.
+	 */
+	if ((by < 0 && bpf_skb_change_tail(ctx, f->l3 + f->len + 1, 0)) ||
+	    bpf_skb_change_tail(ctx, f->l3 + f->len + by, 0) ||
 	    bpf_skb_store_bytes(ctx, at, &is, sizeof(is), 0) ||
 	    (!v6 && bpf_l3_csum_replace(ctx, check, was, is, sizeof(is))))
 		return -1;
@@ -659,7 +664,8 @@ __noinline int HOOK(ftp)(ctx_t *ctx, __u32 reply)
 	__u32 off, seq, end;
 	int v = BPVS_GO_ON;
 
-	if (!x || !t || x->hit.idx == ~0U || (x->flow.flags & FLOW_FRAG))
+	if (!x || !t || !(x->hit.flags & BPVS_CONN_APP) || x->hit.idx == ~0U ||
+	    (x->flow.flags & FLOW_FRAG))
 		return BPVS_GO_ON;
 	if (bpf_skb_load_bytes(ctx, x->flow.l4, &th, sizeof(th)))
 		return BPVS_WRITE;

@@ -298,17 +298,6 @@ static __noinline enum bpvs_verdict icmp_nat(ctx_t *ctx, const struct bpvs_flow 
 	return BPVS_GO_ON;
 }
 
-/* The connection of what leaves, by x->n.key: under NAT, or not. */
-static __always_inline bool out_find(struct conn_scratch *x, bool nat)
-{
-	__u32 fwd;
-
-	if (!bpvs_conn_find(&x->n.key, &x->hit))
-		return false;
-	fwd = x->hit.flags & BPVS_CONN_FWD;
-	return fwd != BPVS_FWD_BYPASS && bpvs_fwd_nat(fwd) == nat;
-}
-
 /* By NAT to a server on this host, or from one, or to a client on it: no hop. */
 __noinline int HOOK(icmp_here)(ctx_t *ctx, __u32 out)
 {

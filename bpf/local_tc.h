@@ -161,10 +161,18 @@ __noinline int HOOK(out_reply)(void)
 
 static __always_inline int run_here(ctx_t *ctx, int later)
 {
+	int v;
+
 	if (later == LATER_OUT)
 		later = HOOK(out_reply)();
 	if (later != LATER_HERE && later != LATER_HERE_REPLY)
 		return later;
+	/* As run_emit() does with what is forwarded; it asks itself, to spare the verifier that. */
+	if (later == LATER_HERE_REPLY) {
+		v = HOOK(ftp)(ctx, true);
+		if (v != BPVS_GO_ON)
+			return v;
+	}
 	return HOOK(here)(ctx, later == LATER_HERE_REPLY);
 }
 
@@ -175,6 +183,12 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } bpvs_out_next SEC(".maps");
+
+/*
+ * In skb->tc_index, which begins as 0: what leaves by a macvlan or ipvlan device leaves by the one
+ * below it, too. Nothing else uses that field any more but GRED, and of it the last four bits.
+ */
+#define OUT_SEEN 0x7060
 
 static __always_inline bool out_marked(const ctx_t *ctx)
 {
@@ -202,7 +216,8 @@ static __always_inline bool out_ours(ctx_t *ctx)
  */
 static __always_inline int run_out(ctx_t *ctx)
 {
-	if (!ctx->ingress_ifindex && (out_marked(ctx) || out_ours(ctx)))
+	if (!ctx->ingress_ifindex && ctx->tc_index != OUT_SEEN &&
+	    (out_marked(ctx) || out_ours(ctx)))
 		bpf_tail_call(ctx, &bpvs_out_next, 0);
 	return PKT_PASS;
 }
@@ -212,15 +227,38 @@ static __always_inline int run_out_walk(ctx_t *ctx)
 	__u32 how = out_marked(ctx) ? LOOK_OUT | LOOK_MARK : LOOK_OUT;
 	int v = run_walks(ctx, how);
 
+	if (!ctx->tc_index)
+		ctx->tc_index = OUT_SEEN;
 	if (how & LOOK_MARK)
 		mark_learn(v & 0xffff);
 	return finish(v);
 }
 
-/* lo's ingress: what pkt_send_out() sent this way, to the destination `id`. */
+/*
+ * The next hop with its gateway, which is not kept: at egress it was this packet's turn to have the
+ * neighbour confirmed, but that can only be done here.
+ */
+static __always_inline enum bpvs_verdict out_hop(ctx_t *ctx, const struct hop_query *q,
+						 struct bpvs_hop *hop)
+{
+	struct conn_scratch *x = conn_scratch();
+	enum bpvs_verdict v;
+
+	if (!x)
+		return BPVS_BUG_MAP;
+	fib_fill(&x->fib, q);
+	v = hop_outcome(x, hop_lookup(ctx, x));
+	*hop = x->hop;
+	return v;
+}
+
+/*
+ * lo's ingress: what pkt_send_out() sent this way, to the destination `id`, perhaps with
+ * BPVS_OUT_RESOLVE.
+ */
 __noinline int bpvs_let_out(struct __sk_buff *ctx, __u32 id)
 {
-	struct bpvs_dest *d = dest_get(id);
+	struct bpvs_dest *d = dest_get(id & ~BPVS_OUT_RESOLVE);
 	struct hop_query q = {};
 	enum bpvs_verdict v;
 	struct bpvs_hop hop;
@@ -232,7 +270,8 @@ __noinline int bpvs_let_out(struct __sk_buff *ctx, __u32 id)
 	q.to = &d->addr;
 	q.v6 = d->af == BPVS_V6;
 	pkt_open(&pkt, ctx);
-	v = hop_get(&pkt, &d->nh, &q, clock_now(), &hop);
+	v = id & BPVS_OUT_RESOLVE ? out_hop(ctx, &q, &hop)
+				  : hop_get(&pkt, &d->nh, &q, clock_now(), &hop);
 	pkt_open(&pkt, ctx);
 	act = v == BPVS_GO_ON ? pkt_to_hop(&pkt, &hop) : -1;
 	if (act >= 0)

@@ -140,6 +140,13 @@ const volatile struct bpvs_rodata bpvs_ro SEC(".rodata") __weak;
 struct bpvs_config bpvs_cfg SEC(".data.cfg") __weak;
 struct bpvs_filter bpvs_filter SEC(".data.filter") __weak;
 
+static __always_inline bool filter_hit(const __u64 *bits, const struct bpvs_addr *a)
+{
+	__u32 bit = bpvs_filter_bit(a);
+
+	return READ_ONCE(bits[bit / 64 & (BPVS_FILTER_BITS / 64 - 1)]) >> (bit & 63) & 1;
+}
+
 /* A counter of a reason or an event. */
 static __always_inline void count(__u32 which)
 {

@@ -28,13 +28,6 @@ enum pass {
 	PASS_MASK = 0xff,
 };
 
-static __always_inline bool filter_hit(const __u64 *bits, const struct bpvs_addr *a)
-{
-	__u32 bit = bpvs_filter_bit(a);
-
-	return READ_ONCE(bits[bit / 64 & (BPVS_FILTER_BITS / 64 - 1)]) >> (bit & 63) & 1;
-}
-
 static __always_inline bool flow_is_icmp(const struct bpvs_flow *f)
 {
 	return f->proto == (f->af == BPVS_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
@@ -376,7 +369,7 @@ static __always_inline int run_later(ctx_t *ctx, bool v6, int later)
 	if (!x)
 		return BPVS_BUG_MAP;
 	if (later == LATER_START) {
-		v = bpvs_schedule(x);
+		v = bpvs_answers(x) ? (int)BPVS_NO_SERVICE : bpvs_schedule(x);
 		if (v == LATER_CALL)
 			v = call_read(ctx, x) ?: bpvs_schedule(x);
 		/* One of a mark's service is met again behind netfilter, and ends there. */

@@ -304,14 +304,16 @@ static __always_inline int pkt_to_hop(pkt_t *pkt, const struct bpvs_hop *hop)
 }
 
 /* What was made on this host goes round by lo (local_tc.h), its server in its link header. */
-static __always_inline int pkt_send_out(pkt_t *pkt)
+static __always_inline int pkt_send_out(pkt_t *pkt, bool resolve)
 {
 	struct conn_scratch *x = conn_scratch();
+	__u64 id;
 
 	if (!x || pkt->data + ETH_HLEN > pkt->end)
 		return -1;
+	id = x->hit.dest | resolve * BPVS_OUT_RESOLVE;
 	mac_write(pkt->data, 0);
-	mac_write(pkt->data + ETH_ALEN, BPVS_OUT_TAG | (__u64)x->hit.dest << 16);
+	mac_write(pkt->data + ETH_ALEN, BPVS_OUT_TAG | id << 16);
 	return (int)bpf_redirect(1, BPF_F_INGRESS);
 }
 
@@ -322,5 +324,6 @@ static __always_inline int pkt_send(pkt_t *pkt, const struct bpvs_flow *f,
 		return -1;
 	*(__be16 *)(pkt->data + offsetof(struct ethhdr, h_proto)) =
 		v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	return unlikely(f->flags & FLOW_OUT) ? pkt_send_out(pkt) : pkt_to_hop(pkt, hop);
+	return unlikely(f->flags & FLOW_OUT) ? pkt_send_out(pkt, hop->resolve)
+					     : pkt_to_hop(pkt, hop);
 }

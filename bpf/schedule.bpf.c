@@ -537,6 +537,37 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	return BPVS_GO_ON;
 }
 
+/*
+ * A client on this host may have a virtual address itself, so that answers look like requests to
+ * it, and a service of all ports, or an FTP service, would take them. IPVS looks for answers first.
+ * Here it is asked of flows only that are about to be scheduled, and from real servers' addresses
+ * (as they leave, from virtual ones).
+ */
+__noinline int bpvs_answers(struct conn_scratch *x)
+{
+	const struct bpvs_flow *f;
+	struct conn_key *k;
+	bool out, found;
+
+	if (!x || x->old_word)
+		return 0;
+	f = &x->flow;
+	k = &x->n.key;
+	out = f->flags & FLOW_OUT;
+	if (likely(!filter_hit(bpvs_filter.rip, &f->saddr)) &&
+	    !(out && filter_hit(bpvs_filter.vip, &f->saddr)))
+		return 0;
+	key_reply(k, f, k->now);
+	found = out_find(x, true) || reply_stateless(f, k->now, &x->hit);
+	if (out && !found) {
+		/* Of a server that has the virtual address. */
+		k->reply = 0;
+		found = out_find(x, false);
+	}
+	key_request(k, f, k->now);
+	return found;
+}
+
 __noinline int bpvs_reply_dest(const struct bpvs_flow *f)
 {
 	__u32 id;

@@ -18,6 +18,9 @@ static __always_inline bool table_full(__u32 now)
  */
 int bpvs_schedule(struct conn_scratch *x);
 
+/* Is x->flow, which is of no connection as a client's, of one as a real server's? */
+int bpvs_answers(struct conn_scratch *x);
+
 /*
  * Make the FTP data connection that x->n says (key, daddr, dport), which the control connection
  * x->hit has announced: 1, or 0: no room.

@@ -132,6 +132,12 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 	return pkt_emit(pkt, f, hit, d, &hop, false);
 }
 
+/* May its client be on this host? What has no slot does not say. */
+static __always_inline bool hit_here(const struct conn_hit *hit)
+{
+	return hit->word & BPVS_WORD_HERE || hit->idx == ~0U;
+}
+
 static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
 				    struct bpvs_dest *d, __u32 now)
 {
@@ -155,7 +161,7 @@ static __always_inline int xmit_out(pkt_t *pkt, struct bpvs_flow *f, const struc
 	if (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE)
 		account(d, hit->dest, f->len, true);
 	conn_touch(hit, f, now, true);
-	if (PKT_COMPLETE && v == BPVS_NO_ROUTE && hit->word & BPVS_WORD_HERE)
+	if (PKT_COMPLETE && v == BPVS_NO_ROUTE && hit_here(hit))
 		return emit_here(hit, true);
 	if (v != BPVS_GO_ON)
 		return v;

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 import netns
 
@@ -57,6 +58,74 @@ class Server:
     def stop(self):
         os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(10)
+
+
+class Spoken(threading.Thread):
+    """A server for one client at a time, which says its own address; a file is its name's text."""
+
+    def __init__(self, host, family, address):
+        super().__init__(daemon=True)
+        self.host, self.family, self.address = host, family, address
+        self.listener, self.passive, self.active = self.bound(21), None, None
+        self.listener.listen()
+        self.start()
+
+    def bound(self, port):
+        sock = self.host.socket(socket.AF_INET if self.family == 4 else socket.AF_INET6,
+                                socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.settimeout(10 * netns.PATIENCE)
+        sock.bind((self.address, port))
+        return sock
+
+    def run(self):
+        self.listener.settimeout(None)
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            with sock, sock.makefile("rw", newline="\r\n") as lines:
+                print("220 ready", file=lines, end="\r\n", flush=True)
+                for line in lines:
+                    verb, _, rest = line.strip().partition(" ")
+                    print(self.answer(verb, rest), file=lines, end="\r\n", flush=True)
+
+    def announced(self):
+        self.passive = self.bound(0)
+        self.passive.listen()
+        return self.passive.getsockname()[1]
+
+    def answer(self, verb, rest):
+        if verb == "PASV":
+            port = self.announced()
+            numbers = [*self.address.split("."), str(port >> 8), str(port & 255)]
+            return f"227 Entering Passive Mode ({','.join(numbers)})."
+        if verb == "EPSV":
+            return f"229 Entering Extended Passive Mode (|||{self.announced()}|)"
+        if verb == "PORT":
+            numbers = rest.split(",")
+            self.active = ".".join(numbers[:4]), int(numbers[4]) * 256 + int(numbers[5])
+        if verb == "EPRT":
+            self.active = rest.split("|")[2], int(rest.split("|")[3])
+        return self.file(rest) if verb == "RETR" else "200 ok"
+
+    def file(self, text):
+        if self.passive:
+            with self.passive as listener:
+                data, _ = listener.accept()
+        else:
+            data = self.bound(20)
+            data.connect(self.active)
+        self.passive = None
+        with data:
+            data.sendall(text.encode())
+        return "226 sent"
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.join(10)
 
 
 class Session:

@@ -129,8 +129,9 @@ class Server(threading.Thread):
 
 
 class World:
-    def __init__(self, prefix, ipvsadm, env=None, bpvs=None, mode=None):
+    def __init__(self, prefix, ipvsadm, env=None, bpvs=None, mode=None, conns="16k"):
         self.ipvsadm_path, self.env, self.bpvs, self.mode = ipvsadm, env, bpvs, mode
+        self.size = conns
         self.prefix, self.servers = prefix, []
 
     def up(self):
@@ -160,8 +161,8 @@ class World:
         for name in HOSTS:
             getattr(self, name).settle()
         if self.bpvs:
-            self.dir.run(self.bpvs, "up", "--mode", self.mode, "--conns", "16k", "--services",
-                         "256", "--dests", "1k")
+            self.dir.run(self.bpvs, "up", "--mode", self.mode, "--conns", self.size,
+                         "--services", "256", "--dests", "1k")
         self.servers = [
             Server(self.rs, [(f, "r1", 80) for f in (4, 6)]),
             Server(self.dr, [(f, "w", 80) for f in (4, 6)]),
@@ -232,9 +233,11 @@ class World:
                     f"{proto} {state} {ends[0][0]} {':'.join(ends[1])} {':'.join(ends[2])}")
         return rows
 
-    def stats(self, proto):
+    def stats(self, proto, service):
         """Connections, packets and bytes; of TCP, whose packets come as they come, whether."""
-        row = self.ipvsadm("-Ln", "--stats", "--exact").splitlines()[3].split()[2:]
+        # no line with the version is before those of one service
+        rows = self.ipvsadm("-Ln", *service.split(), "--stats", "--exact").splitlines()
+        row = rows[2].split()[2:]
         return " ".join(row if proto == "udp" else
                         [row[0], *("some" if int(n) else "none" for n in row[1:])])
 
@@ -265,20 +268,32 @@ def steps():
             yield "vip is server, client here", f, proto, "dir", "v", [("v", 81, "-g")], \
                 {"port": 81}
             yield "loopback here", f, proto, "dir", "lo", [("lo", 8080, "-m")], {}
+            # services that all that comes to the client's own address could be to
+            for port in (21, 0) if proto == "tcp" else (0,):
+                beside = {"beside": port}
+                yield f"nat v beside {port}", f, proto, "dir", "v", [("r1", 80, "-m")], beside
+                yield f"nat v here beside {port}", f, proto, "dir", "v", [("d", 8080, "-m")], \
+                    beside
+                yield f"vip is server, client here, beside {port}", f, proto, "dir", "v", \
+                    [("v", 81, "-g")], {"port": 81, **beside}
         yield "large", f, "udp", "dir", "v", [("r1", 80, "-m")], {"size": 3000}
 
 
 def play_one(world, family, proto, client, vip, dests, options):
     options = dict(options)
-    port = options.pop("port", 80)
+    port, beside = options.pop("port", 80), options.pop("beside", None)
     service = f"{PROTO[proto]} {at(family, vip, port)}"
-    world.ipvsadm("-R", input="".join(
-        [f"-A {service} -s rr\n"] +
-        [f"-a {service} -r {at(family, name, rport)} {flag}\n" for name, rport, flag in dests]))
+    lines = [f"-A {service} -s rr\n"]
+    lines += [f"-a {service} -r {at(family, name, rport)} {flag}\n" for name, rport, flag in dests]
+    if beside is not None:
+        other = f"{PROTO[proto]} {at(family, vip, beside)}"
+        lines += [f"-A {other} -s rr{' -p' * (not beside)}\n",
+                  f"-a {other} -r {at(family, 'r2', beside)} -m\n"]
+    world.ipvsadm("-R", input="".join(lines))
     said, during = world.ask(proto, getattr(world, client), family, vip, port,
                              then=lambda sock: world.conns(family, sock), **options)
     world.settled()
-    result = [said, *during, world.stats(proto)]
+    result = [said, *during, world.stats(proto, service)]
     world.ipvsadm("-C")
     return result
 

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 
+import ftp
 import here
 import netns
 import pytest
@@ -132,7 +133,7 @@ def test_much_data(clear, family, client, server, port):
     host = getattr(clear, client)
     assert talk(host, family, "v", b"get") == bytes(here.BIG)
     assert talk(host, family, "v", bytes(here.BIG)) == str(here.BIG).encode()
-    assert "some" in clear.stats("tcp")
+    assert "some" in clear.stats("tcp", f"-t {here.at(family, 'v', 80)}")
 
 
 @families
@@ -155,6 +156,70 @@ def test_the_first_packet_waits_for_the_neighbour(clear, family, vip):
     clear.dir.ip(f"-{family}", "neigh", "flush", "dev", "eth1")
     time.sleep(1.2)
     assert clear.ask_udp(clear.dir, family, vip, 80)[0].startswith("r1:80 to v")
+
+
+@families
+def test_the_neighbour_is_confirmed(clear, family):
+    """By clients here alone: or a server that has moved would never be found."""
+    service(clear, family, "v", proto="-u")
+    neigh = (f"-{family}", "neigh")
+    where = (here.ADDRESS[family]["r1"], "dev", "eth1")
+    clear.dir.ip(*neigh, "replace", where[0], "lladdr", clear.rs.mac(), *where[1:], "nud", "stale")
+    end = time.monotonic() + 10 * netns.PATIENCE
+    while "STALE" in (state := clear.dir.ip(*neigh, "show", *where)):
+        assert time.monotonic() < end, state
+        assert clear.ask_udp(clear.dir, family, "v", 80)[0].startswith("r1:80 to v")
+        time.sleep(0.1)
+
+
+def passive(session, said):
+    """Where a client connects to that follows what it is told: a virtual address is said."""
+    if numbers := re.search(r"\((\d+(?:,\d+){5})\)", said):
+        numbers = numbers[1].split(",")
+        assert ".".join(numbers[:4]) == session.vip
+        return int(numbers[4]) * 256 + int(numbers[5])
+    return int(re.search(r"\(\|\|\|(\d+)\|\)", said)[1])
+
+
+@pytest.mark.parametrize("vip", ["v", "w"])
+@pytest.mark.parametrize("family, way", [(4, "PASV"), (4, "EPSV"), (6, "EPSV"), (4, "PORT"),
+                                         (6, "EPRT")])
+def test_ftp(clear, family, way, vip):
+    """Several files by one control connection: the numbers of what follows an answer move."""
+    where = here.at(family, vip, 21)
+    clear.ipvsadm("-A", "-t", where, "-s", "rr")
+    clear.ipvsadm("-a", "-t", where, "-r", here.at(family, "r1", 21), "-m")
+    server = ftp.Spoken(clear.rs, family, here.ADDRESS[family]["r1"])
+    try:
+        session = ftp.Session(clear.dir, family, here.ADDRESS[family][vip]).login()
+        for number in range(4):
+            data, said = one_file(clear, session, way, f"file {number}")
+            assert data == f"file {number}" and said == "226 sent"
+        assert session.say("NOOP") == "200 ok"
+        session.close()
+    finally:
+        server.stop()
+
+
+def one_file(clear, session, way, name):
+    """What came, and the answer to that it was asked for."""
+    family, own = session.family, here.ADDRESS[session.family]["v"]
+    if way in ("PASV", "EPSV"):
+        data = session.connect(passive(session, session.say(way)))
+        said = session.say(f"RETR {name}")
+    else:
+        with clear.dir.socket(here.AF[family], socket.SOCK_STREAM) as listener:
+            listener.settimeout(10 * netns.PATIENCE)
+            listener.bind((own, 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            text = ",".join([*own.split("."), str(port >> 8), str(port & 255)])
+            session.say(f"PORT {text}" if way == "PORT" else f"EPRT |2|{own}|{port}|")
+            said = session.say(f"RETR {name}")
+            data, (address, sport, *_) = listener.accept()
+            assert (address, sport) == (session.vip, 20)
+    with data:
+        return data.recv(100).decode(), said
 
 
 @families
@@ -191,6 +256,73 @@ def test_curl_and_nginx(clear, family, tmp_path):
         assert (tmp_path / "got").read_bytes() == (tmp_path / "file").read_bytes()
     finally:
         nginx.stop(check=False)
+
+
+# Debian's kernels have ipvlan, too, the host's may not.
+@pytest.mark.parametrize("kind", ["macvlan", *(["ipvlan"] if os.environ.get("BPVS_VM") else [])])
+@pytest.mark.parametrize("place", ["tc"], indirect=True)  # neither has native XDP
+@families
+def test_a_device_on_a_device(clear, family, kind):
+    """What leaves passes both, and is a server's answer but once."""
+    own, peer = ("10.7.7.1", "10.7.7.2") if family == 4 else ("fd00:7::1", "fd00:7::2")
+    bits, opt = ("24", []) if family == 4 else ("64", ["nodad"])
+    mode = "bridge" if kind == "macvlan" else "l2"
+    clear.dir.ip("link", "add", "up0", "link", "eth0", "type", kind, "mode", mode)
+    clear.cl.ip("addr", "add", f"{peer}/{bits}", "dev", "eth0", *opt)
+    sock = None
+    try:
+        clear.dir.ip("addr", "add", f"{own}/{bits}", "dev", "up0", *opt)
+        clear.dir.ip("link", "set", "up0", "up")
+        where = f"[{own}]:82" if family == 6 else f"{own}:82"
+        clear.ipvsadm("-A", "-u", where, "-s", "rr")
+        clear.ipvsadm("-a", "-u", where, "-r", where, "-g")
+        assert filters(clear, "up0") == filters(clear, "eth0") == ["ingress", "egress"]
+        sock = clear.dir.bound(here.AF[family], socket.SOCK_DGRAM, own, 82)
+        with clear.cl.socket(here.AF[family], socket.SOCK_DGRAM) as client:
+            client.settimeout(5 * netns.PATIENCE)
+            for number in (1, 2, 3):
+                client.sendto(b"question", (own, 82))
+                data, who = sock.recvfrom(100)
+                sock.sendto(data, who)
+                assert client.recv(100) == b"question"
+                counted = clear.stats("udp", f"-u {where}").split()
+                # docs/differences.md: ipvlan's have the MAC of the device below and come in by both
+                into = number * 2 if kind == "ipvlan" else number
+                assert counted[:3] == ["1", str(into), str(number)]
+    finally:
+        if sock:
+            sock.close()
+        clear.dir.ip("link", "del", "up0")
+        clear.cl.ip("addr", "del", f"{peer}/{bits}", "dev", "eth0")
+
+
+def flood(host, family, port, flows):
+    """A datagram of each of so many flows, which nobody answers."""
+    for sport in range(1024, 1024 + flows):
+        with host.socket(here.AF[family], socket.SOCK_DGRAM) as sock:
+            sock.bind((here.ADDRESS[family]["cl"], sport))
+            sock.sendto(b"x", (here.ADDRESS[family]["v"], port))
+
+
+def test_a_full_table(build):
+    """Connections that found no room are known by nothing but the real server's endpoint."""
+    small = here.World(f"here-{os.getpid()}-full", build / "ipvsadm" / "ipvsadm", None,
+                       build / "bpvs" / "bpvs", "tc", "1k")
+    try:
+        small.up()
+        for family in (4, 6):
+            service(small, family, "v", proto="-u")
+            small.ipvsadm("-A", "-u", here.at(family, "v", 0), "-s", "rr", "-p")
+            small.ipvsadm("-a", "-u", here.at(family, "v", 0), "-r", here.at(family, "r2", 0), "-g")
+        flood(small.cl, 4, 82, 8000)
+        for family in (4, 6):
+            asked = [small.ask_udp(small.dir, family, "v", 80,
+                                   then=lambda sock, f=family: small.conns(f, sock))
+                     for _ in range(8)]
+            assert all(said.startswith("r1:80 to v") for said, _ in asked), asked
+            assert [] in [rows for _, rows in asked]
+    finally:
+        small.down()
 
 
 def test_nothing_is_left(place):
