@@ -49,7 +49,7 @@ void hammer_wrong(struct hammer *h, const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-#define PATIENCE 60 /* seconds that a busy machine is given to see enough in */
+#define PATIENCE 180 /* seconds that a busy machine is given to see enough in */
 
 /* Less says little. Where something else keeps a CPU, a duel takes several time slices. */
 static bool enough_duels(struct hammer *h)
