@@ -106,7 +106,7 @@ def runner(command, **kwargs):
                 input=stdin,
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=120,
                 **kwargs,
             )
         )

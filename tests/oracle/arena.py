@@ -59,7 +59,7 @@ rule {verb} fwmark {mark} lookup 77
 -6 rule {verb} fwmark {mark} lookup 77
 """
 SUMMING = 2.15  # seconds in which the kernel has surely summed its statistics up
-EVENT_TIMEOUT = 120
+EVENT_TIMEOUT = 300
 NAMES = re.compile(r"(?<![\w.])([cvrCVR])(\d+)(?:\.\.\1(\d+))?(?![\w.])")
 EXPIRES = re.compile(r" \d\d+:\d\d ")
 ALWAYS = {"c99", "C99", "o", "O"}
@@ -71,6 +71,9 @@ OF_THE_MACHINE = ("sync_qlen_max", "est_cpulist", "est_nice", "debug_level", "lb
                   "lblcr_expiration")
 
 
+# Seconds until nothing has come: a busy CPU may have left it to ksoftirqd. The last look at what has
+# differed twice can afford the longer ones.
+SOON, LATE = 0.002, 0.05
 # Where a connection is used again, the kernel ends the old one by a timer, in its next tick but one.
 TICK = 0.01
 
@@ -193,6 +196,7 @@ class World:
     """The director and its links. An engine's class says how it is set up and asked."""
 
     name = ""
+    patient = False
 
     def __init__(self, tools):
         self.tools = tools
@@ -258,8 +262,8 @@ class World:
         for datagram in datagrams:
             os.write(self.fds[link], frames.ether(MAC[link], mac, datagram))
             arrived += self.drain()
-        if not arrived:  # a busy CPU may have left it to ksoftirqd
-            time.sleep(0.002)
+        if not arrived:
+            time.sleep(LATE if self.patient else SOON)
             arrived = self.drain()
         self.last_packet = time.monotonic()
         return reassemble(arrived)

@@ -15,7 +15,7 @@ import work
 from vm import HERE as VM
 
 POLL = 0.02
-BOOT = 240  # seconds to wait for the guest
+BOOT = 900  # seconds to wait for the guest
 QUICKER = "mitigations=off init_on_alloc=0 apparmor=0 audit=0"  # a third less for each process
 # What a stored answer depends on beside the scenario and the kernel.
 RUNNER = ("scenario.py", "packets.py", "frames.py", "arena.py", "work.py")

@@ -17,7 +17,7 @@ import scenario
 import arena
 
 
-LIMIT = 300  # seconds that a task may take; an event that hangs is cut off long before
+LIMIT = 900  # seconds that a task may take; an event that hangs is cut off long before
 
 
 def send(sock, message):
@@ -39,6 +39,7 @@ def late(_signal, _frame):
 def play(here, text, fresh):
     """Run a scenario in a world: the events' results, those of the last looks with them."""
     (read,) = scenario.parse(text)
+    here.patient = fresh
     here.reset(text, fresh)
     results = [here.event(event) for event in read.events]
     # Where chance decides, what each has and which connections there are is its own affair.

@@ -128,7 +128,7 @@ done
 ip addr add 10.0.1.1/24 dev client; ip -n client addr add 10.0.1.2/24 dev eth0
 ip addr add 10.0.2.1/24 dev server; ip -n server addr add 10.0.2.2/24 dev eth0
 ip -n client route add default via 10.0.1.1; ip -n server route add default via 10.0.2.1
-ip netns exec server setsid socat TCP-LISTEN:80,reuseaddr,fork EXEC:cat >/dev/null 2>&1 &
+ip netns exec server setsid socat -t 20 TCP-LISTEN:80,reuseaddr,fork EXEC:cat >/dev/null 2>&1 &
 """
 # A connection that stays open: what is appended to the file is said.
 TALK = """
@@ -165,7 +165,7 @@ def make_foreign(root):
 def heard(root, line):
     """The server sends back what the client says, by the connection that was open all the time."""
     root.sh(f"echo {line} >>/run/say")
-    root.until(["grep", "-qx", line, "/run/heard"], seconds=10)
+    root.until(["grep", "-qx", line, "/run/heard"], seconds=60)
 
 
 def versions(root):
@@ -222,7 +222,7 @@ def test_upgrade_and_downgrade(make_root):
     assert root.run("ipvsadm", "-Sn").stdout == RULES
     assert root.run("ipvsadm", "-Lnc").stdout.count("ESTABLISHED") == 0
     answer = root.run("ip", "netns", "exec", "client", "sh", "-c",
-                      "echo again | socat -t 2 - TCP:10.0.1.1:80").stdout
+                      "echo again | socat -t 20 - TCP:10.0.1.1:80").stdout
     assert answer == "again\n"
     root.apt("purge", *NAMES)
     assert root.run("pgrep", "-x", "bpvs", check=False).returncode == 1

@@ -33,6 +33,7 @@ struct hammer {
 	__u32 clients;	     /* client endpoints that the churn uses */
 	unsigned int seconds;
 	unsigned int verbose;
+	bool fill; /* the table has to run full */
 	/* what was found wrong; the first few are said on stderr */
 	_Atomic unsigned long wrong;
 	_Atomic unsigned long ops, judged, unjudged;

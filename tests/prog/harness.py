@@ -192,7 +192,7 @@ class Prog:
 
     def close(self):
         self.proc.stdin.close()
-        self.proc.wait(10)
+        self.proc.wait(60)
 
     def ifindex(self, dev):
         if dev not in self.devs:

@@ -106,14 +106,14 @@ def test_removed_server(ns, prog, flows, expire):
     """With expire_nodest_conn a removed server's connections end at once, else they stay."""
     bpvs(ns, "sysctl", f"expire_nodest_conn={expire}")
     ns.ipvsadm(f"-d -t {V4.endpoint(V4.vip, 80)} -r {V4.endpoint(V4.real(1), 80)}")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     gone = lambda: 4 * FLOWS - len(prog.conns())
     while expire and gone() != FLOWS // 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert gone() == (FLOWS // 2 if expire else 0)
     # A service's end removes its servers too.
     ns.ipvsadm(f"-D -u {V6.endpoint(V6.vip, 80)}")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while expire and gone() != FLOWS // 2 + FLOWS and time.monotonic() < deadline:
         time.sleep(0.05)
     assert gone() == (FLOWS // 2 + FLOWS if expire else 0)

@@ -110,7 +110,7 @@ def test_large_restore(clean):
     took = time.monotonic() - start
     assert clean(["-S", "-n"], "").out == rules
     assert clean(["-C"], "").rc == 0
-    assert took < 15, f"{took:.1f} s"
+    assert took < 60, f"{took:.1f} s"
 
 
 def datagrams(count):

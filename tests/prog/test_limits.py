@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Bounds that IPVS does not have are told, not passed over."""
 
+import os
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ MOST = 1024
 
 @pytest.fixture
 def adm(request):
-    name = "bn-limits"
+    name = f"bn-limits-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", name], check=True)
 
     def run(*argv, stdin=None):

@@ -15,6 +15,7 @@ from test_shim import program  # noqa: F401
 NAME = f"lock-{os.getpid()}"
 BPVS, IPVSADM = BUILD / "bpvs" / "bpvs", BUILD / "ipvsadm" / "ipvsadm"
 PATIENCE = 30
+SOON = 15  # on a busy machine; who waits for what is held waits for good
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def waiting(words):
     yield process
     start = time.monotonic()
     assert process.wait(PATIENCE) == 0
-    assert time.monotonic() - start < 2, "it waited on"
+    assert time.monotonic() - start < SOON, "it waited on"
 
 
 def test_waits_for_the_holder(words, holder):
@@ -153,7 +154,7 @@ def test_stopped_between_messages(words, restore):
     restore.send_signal(signal.SIGSTOP)
     start = time.monotonic()
     assert adm(words, "-A", "-t", "10.0.0.2:80").returncode == 0
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SOON
     restore.send_signal(signal.SIGCONT)
     give(restore, "-A -t 10.0.0.3:80", "-a -t 10.0.0.2:80 -r 10.9.9.1")
     until(words, {f"10.0.0.{n}:80" for n in (1, 2, 3)})
@@ -182,7 +183,7 @@ def test_who_waits_gets_in(words, program):  # noqa: F811
             start = time.monotonic()
             assert adm(words, "-A", "-f", "7").returncode == 0
             assert adm(words, "-D", "-f", "7").returncode == 0
-            assert time.monotonic() - start < 2
+            assert time.monotonic() - start < SOON
         assert [process.poll() for process in busy] == [None, None]
     finally:
         for process in busy + feeds:

@@ -70,6 +70,25 @@ class Engine:
         return {(r[0], r[3], r[4]): r[5] for r in rows}
 
 
+def settled():
+    """Wait until no packet lies in a CPU's backlog (softnet_stat's twelfth column), which a busy
+    one leaves to ksoftirqd."""
+    end = time.monotonic() + 60
+    while any(int(row.split()[11], 16) for row in open("/proc/net/softnet_stat", encoding="ascii")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def differing(engines, keys):
+    """Both engines' choices, and the keys whose choices differ: still, when nothing changes any more."""
+    settled()
+    seen, both = None, [engine.choices() for engine in engines]
+    while both != seen and any(both[0].get(k) != both[1].get(k) for k in keys):
+        time.sleep(0.2)
+        seen, both = both, [engine.choices() for engine in engines]
+    return *both, [k for k in sorted(keys) if both[0].get(k) != both[1].get(k)]
+
+
 # ---- packets ----
 
 
@@ -173,6 +192,8 @@ def main(build, ipvsadm, libraries, seed, number):
     start = time.monotonic()
     rng = random.Random(seed)
     run("modprobe", "ip_vs")
+    run("sysctl", "-qw", "net.core.netdev_max_backlog=100000")
+    os.sched_setaffinity(0, {0})  # frames sent by one CPU arrive in their order
     kernel = Engine("kernel", ipvsadm, {"LD_LIBRARY_PATH": libraries})
     ours = Engine("ours", f"{build}/ipvsadm/ipvsadm")
     ours.inside(f"{build}/bpvs/bpvs", "up", "--mode", "tc", "--conns", "256k")
@@ -204,8 +225,7 @@ def main(build, ipvsadm, libraries, seed, number):
                     frame = packet(s.proto, client, port, s.vip, s.port, flags)
                     for engine in engines:
                         engine.send(frame)
-        want, got = kernel.choices(), ours.choices()
-        wrong = [k for k in sorted(sent) if want.get(k) != got.get(k)]
+        want, got, wrong = differing(engines, sent)
         refused = sum(k not in want for k in sent)
         print(f"{time.monotonic() - start:.0f} s: phase {phase}, {len(lines)} commands, "
               f"{len(sent)} flows, {refused} refused, {len(wrong)} differ")  # fmt: skip

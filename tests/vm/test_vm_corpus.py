@@ -20,8 +20,8 @@ def test_a_sample_of_the_corpus(tmp_path):
     if reason:
         pytest.skip(reason)
     path = tmp_path / "corpus.json"
-    run = [ROOT / "tests/corpus/run", "--sample", str(SAMPLE), "--timeout", "600", "--output", path]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=900, check=False)
+    run = [ROOT / "tests/corpus/run", "--sample", str(SAMPLE), "--timeout", "1200", "--output", path]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(path.read_text())
     assert result["cases"] == SAMPLE and result["different"] == 0

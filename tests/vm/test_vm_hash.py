@@ -15,6 +15,6 @@ def test_same_choices(build):
     if reason:
         pytest.skip(reason)
     command = [HERE / "hash_guest.py", build, *kernel_ipvsadm(), SEED, SERVICES]
-    done = vm_run(["/usr/bin/python3", *map(str, command)], timeout=600)
+    done = vm_run(["/usr/bin/python3", *map(str, command)], timeout=1500)
     assert done.returncode == 0, f"seed {SEED}\n" + (done.stdout + done.stderr)[-8000:]
     print(done.stdout)
