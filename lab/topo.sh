@@ -194,8 +194,8 @@ topo_udp() {
 }
 
 topo_wait_udp() {
-    local _
-    for _ in {1..50}; do
+    local end=$((SECONDS + 30))
+    while [ "$SECONDS" -lt "$end" ]; do
         topo_run "$1" ss -Hlun | grep -qF -- " $2:53 " && return
         sleep 0.05
     done

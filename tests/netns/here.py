@@ -15,6 +15,7 @@ tests/golden/here.json has what kernel IPVS did. In its guest:
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -37,6 +38,9 @@ ADDRESS = {
 }
 PROTO = {"tcp": "-t", "udp": "-u"}
 SECONDS = 2  # until a client gives up; a SYN that was refused while it was being sent goes again after 1
+# Of the clients, each once, and none that the host gives away: connections outlive their service,
+# and by its port a client finds its own.
+PORTS = range(10000, 30000)
 BIG = 8 << 20
 HOSTS = ("cl", "dir", "rs", "dr")
 
@@ -133,6 +137,7 @@ class World:
         self.ipvsadm_path, self.env, self.bpvs, self.mode = ipvsadm, env, bpvs, mode
         self.size = conns
         self.prefix, self.servers = prefix, []
+        self.seconds, self.ports = SECONDS, itertools.cycle(PORTS)
 
     def up(self):
         for name in HOSTS:
@@ -189,10 +194,9 @@ class World:
 
     def ask_tcp(self, host, family, name, port, source=None, then=None):
         with host.socket(AF[family], socket.SOCK_STREAM) as sock:
-            sock.settimeout(SECONDS * netns.PATIENCE)
+            sock.settimeout(self.seconds * netns.PATIENCE)
             try:
-                if source:
-                    sock.bind((ADDRESS[family][source], 0))
+                sock.bind((ADDRESS[family][source] if source else "", next(self.ports)))
                 sock.connect((ADDRESS[family][name], port))
                 said = sock.recv(100).decode().strip()
             except OSError as e:
@@ -201,11 +205,10 @@ class World:
 
     def ask_udp(self, host, family, name, port, source=None, then=None, size=32):
         with host.socket(AF[family], socket.SOCK_DGRAM) as sock:
-            sock.settimeout(SECONDS * netns.PATIENCE)
+            sock.settimeout(self.seconds * netns.PATIENCE)
             tell_ttl(sock, family)
             try:
-                if source:
-                    sock.bind((ADDRESS[family][source], 0))
+                sock.bind((ADDRESS[family][source] if source else "", next(self.ports)))
                 sock.connect((ADDRESS[family][name], port))
                 sock.send(b"x" * size)
                 said, more, _, _ = sock.recvmsg(100, 128)
@@ -220,15 +223,12 @@ class World:
 
     def conns(self, family, sock):
         """The client's row of -Lnc, without what is by chance: expiry and its port."""
-        used = "TCP" if sock.type == socket.SOCK_STREAM else "UDP"
         rows = []
         for row in self.ipvsadm("-Lnc").splitlines()[2:]:
             proto, _, state, *ends = row.split()
-            other = proto != used or ends[0].startswith("[") != (family == 6)
             ends = [e.rsplit(":", 1) for e in ends]
             ends = [(named(family, a.strip("[]")), p) for a, p in ends]
-            # A client before may have had the port, in the other protocol or family.
-            if not other and ends[0][1] == str(sock.getsockname()[1]):
+            if ends[0][1] == str(sock.getsockname()[1]):
                 rows.append(
                     f"{proto} {state} {ends[0][0]} {':'.join(ends[1])} {':'.join(ends[2])}")
         return rows

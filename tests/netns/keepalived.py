@@ -9,11 +9,12 @@ import subprocess
 
 from netns import wait_for
 
-# One failed check more is wanted before a server goes, as is keepalived's own default.
-RETRY = "connect_timeout 1\n retry 1\n delay_before_retry 1"
+# One failed check more is wanted before a server goes, as is keepalived's own default. A server on
+# a busy machine may be late with its answer.
+RETRY = "connect_timeout 3\n retry 1\n delay_before_retry 1"
 # The longest from a server's end to its removal, by the timers alone: the loop, then two checks
 # that each wait for an answer, and what lies between them.
-CHECK_TIME = 1 + 1 + 1 + 1
+CHECK_TIME = 1 + 3 + 1 + 3
 
 
 def block(head, *lines):

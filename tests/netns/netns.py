@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import select
 import socket
 import subprocess
 import time
@@ -15,7 +16,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 
 
-def run(*argv, check=True, timeout=30, **kwargs):
+def run(*argv, check=True, timeout=90, **kwargs):
     """Run a command; its output is in the failure's message."""
     done = subprocess.run(
         [str(a) for a in argv], capture_output=True, text=True, timeout=timeout * PATIENCE, **kwargs
@@ -34,6 +35,13 @@ def wait_for(what, seconds, condition):
             return said
         assert time.monotonic() < end, f"waited {seconds * PATIENCE:g} s for {what}"
         time.sleep(0.05)
+
+
+def heard(socks, seconds=10):
+    """The one of these sockets that gets something; None if none does."""
+    ready = select.select(socks, [], [], seconds * PATIENCE)[0]
+    assert len(ready) <= 1, "more than one got it"
+    return ready[0] if ready else None
 
 
 def _enter(fd):
@@ -98,18 +106,23 @@ class Host:
             return socket.socket(*args)
 
     def bound(self, family, kind, addr, port):
-        """A socket on an address of this host; its reads time out soon."""
+        """A socket on an address of this host, with time for what is expected to come."""
         sock = self.socket(family, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((addr, port))
-        sock.settimeout(2)
+        sock.settimeout(10 * PATIENCE)
         return sock
 
     def wire(self, dev="eth0"):
         return Wire(self, dev)
 
     def curl(self, url, *options):
-        return self.run("curl", "-sS", "-m", "5", *options, url).stdout
+        return self.run("curl", "-sS", "-m", f"{30 * PATIENCE:g}", *options, url).stdout
+
+    def reach(self, addr):
+        """Until it answers: whatever was lost meanwhile, now each knows the other's MAC."""
+        wait_for(f"{addr} to answer {self.name}", 30, lambda: not self.run(
+            "ping", "-c1", "-W1", addr, check=False).returncode)
 
 
 class Wire:
@@ -134,7 +147,7 @@ class Wire:
             if kind != socket.PACKET_OUTGOING:
                 yield frame
 
-    def expect(self, wanted, parse, seconds=2):
+    def expect(self, wanted, parse, seconds=10 * PATIENCE):
         """The first frame that, parsed, is as wanted; None if none comes."""
         for frame in self.frames(seconds):
             packet = parse(frame)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """bpvs apply, drain and --json with the engine running: real connections go on across changes."""
 
+import contextlib
 import hashlib
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import jsonschema
@@ -14,8 +17,8 @@ import pytest
 from common import ROOT
 
 import netns
-from test_faults import Traffic, inside, kill_after
-from world import VIP, at
+from test_faults import Traffic, durations, inside, kill_after
+from world import AF, VIP, at
 
 SCHEMA = json.loads((ROOT / "docs" / "bpvs.schema.json").read_text())
 pytestmark = pytest.mark.parametrize("world", ["tc"], indirect=True, scope="module")
@@ -56,17 +59,43 @@ def clean(world):
     bpvs(world, "flush")
 
 
-class Download:
-    """A slow one by curl, of the large file."""
+class Download(threading.Thread):
+    """Of the large file: at a trickle for as long as it has to last, then at full speed."""
 
-    def __init__(self, world, seconds, family=4, port=80):
-        self.process = inside(world.client, "curl", "-sS", "--max-time", 60, "--limit-rate",
-                              LARGE // seconds, f"http://{at(VIP[family], port)}/large")
+    def __init__(self, world, family=4, port=80):
+        super().__init__(daemon=True)
+        self.sock = world.client.socket(AF[family], socket.SOCK_STREAM)
+        # what is not read yet waits at the server
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
+        self.sock.settimeout(60 * netns.PATIENCE)
+        self.where = (VIP[family], port)
+        self.wanted = threading.Event()
+        self.content, self.complete = b"", False
+        self.start()
+
+    def read(self):
+        self.sock.connect(self.where)
+        self.sock.sendall(b"GET /large HTTP/1.1\r\nHost: vip\r\n\r\n")
+        data = b""
+        while len(self.content) < LARGE:
+            slow = not self.wanted.wait(0 if self.wanted.is_set() else 0.05)
+            more = self.sock.recv(2000 if slow else 1 << 16)
+            if not more:
+                return
+            data += more
+            self.content = data.partition(b"\r\n\r\n")[2]
+        self.complete = True
+        self.wanted.wait()
+
+    def run(self):
+        with self.sock, contextlib.suppress(OSError):
+            self.read()
 
     def digest(self):
         """Of what came; None if it was cut off."""
-        out, _ = self.process.communicate(timeout=60)
-        return hashlib.sha256(out).hexdigest() if not self.process.returncode else None
+        self.wanted.set()
+        self.join()
+        return hashlib.sha256(self.content).hexdigest() if self.complete else None
 
 
 def servers(world):
@@ -79,18 +108,18 @@ def servers(world):
     return found
 
 
-def until(what, seconds=10):
+def until(what, seconds=30):
     end = time.monotonic() + seconds * netns.PATIENCE
     while not what():
         assert time.monotonic() < end, "did not come about"
         time.sleep(0.05)
 
 
-def downloads(world, num, seconds, **kwargs):
+def downloads(world, num, **kwargs):
     """As many, with data flowing on each."""
-    made = [Download(world, seconds, **kwargs) for _ in range(num)]
+    made = [Download(world, **kwargs) for _ in range(num)]
     until(lambda: sum(s[1] for s in servers(world).values()) == num)
-    time.sleep(0.3)
+    until(lambda: all(d.content for d in made))
     return made
 
 
@@ -101,7 +130,7 @@ def downloads(world, num, seconds, **kwargs):
 def test_what_stays_is_not_disturbed(world, clean, family):
     rip = lambda name: world.rip(name, family)
     apply(world, "services:\n" + farm(world, [("rs1", 1), ("rs2", 1)], family))
-    running = downloads(world, 4, 4, family=family)
+    running = downloads(world, 4, family=family)
     before = servers(world)
     assert [before[rip(n)][1] for n in ("rs1", "rs2")] == [2, 2]
     # a server more, another weight, another scheduler
@@ -152,17 +181,15 @@ def test_killed_at_random_instants(world, clean, tmp_path):
     for n, (text, _) in enumerate(wishes):
         (tmp_path / f"{n}.yaml").write_text(text)
     command = lambda n: (world.bpvs, "apply", "-f", tmp_path / f"{n}.yaml")
-    took = []
-    for n in (0, 1, 2):
-        start = time.monotonic()
-        world.director.run(*command(n))
-        took.append(time.monotonic() - start)
-    whole = min(took)
+    whole = min(t for n in (0, 1, 2) for t in durations(world.director, *command(n), times=1))
     before = world.counters()
     traffic = Traffic(world, 4, 80)
-    killed = 0
+    killed = rounds = 0
+    wanted = int(os.environ.get("BPVS_APPLY_KILLS", 20))
+    served = lambda: all(traffic.answers[r] > 10 for r in ("rs1", "rs2"))
     try:
-        for _ in range(int(os.environ.get("BPVS_APPLY_KILLS", 20))):
+        while rounds < wanted or (rounds < wanted + 300 and not (killed >= 5 and served())):
+            rounds += 1
             n = rng.randrange(4)
             killed += kill_after(inside(world.director, *command(n)), rng.uniform(0, whole))
             if rng.random() < .5:
@@ -171,11 +198,10 @@ def test_killed_at_random_instants(world, clean, tmp_path):
                 assert bpvs(world, "diff", "-f", tmp_path / f"{n}.yaml").stdout == ""
     finally:
         traffic.stop()
-    print(f"{whole * 1e3:.0f} ms each, killed {killed}, answers {dict(traffic.answers)}")
+    print(f"{whole * 1e3:.0f} ms each, killed {killed} of {rounds}, answers "
+          f"{dict(traffic.answers)}")
     assert killed >= 5, "hardly any was caught at work"
-    # on a busy host an answer may take its time, which Traffic takes for a packet sent again
-    failures = [f for f in traffic.failures if "sent again" not in str(f)]
-    assert not failures and min(traffic.answers.values()) > 10, failures[:5]
+    assert not traffic.failures and served(), traffic.failures[:5]
     print(world.moved(before))
     assert world.kinds_moved(before) <= {"PASS", "SENT"}, world.moved(before)
     assert {world.client.curl(f"http://{at(VIP[4], 80)}/") for _ in range(2)} == {"rs1\n", "rs2\n"}
@@ -188,7 +214,7 @@ def test_two_at_once_take_turns(world, clean, tmp_path):
             (tmp_path / f"{i}.yaml").write_text(wishes[i][0])
         both = [inside(world.director, world.bpvs, "apply", "-f", tmp_path / f"{i}.yaml")
                 for i in (0, 1)]
-        assert [(p.communicate(timeout=60), p.returncode) for p in both] == [((b"", b""), 0)] * 2
+        assert [(p.communicate(timeout=120), p.returncode) for p in both] == [((b"", b""), 0)] * 2
         assert saved(world) in [wishes[0][1], wishes[1][1]]
 
 
@@ -219,22 +245,22 @@ def drain(world, *argv, **kwargs):
 
 
 def finish(process, status=0):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == status, (process.returncode, out, err)
     return out.decode()
 
 
 def test_drain_waits_for_what_is_open(world, clean):
     apply(world, "services:\n" + farm(world, [("rs1", 1), ("rs2", 1)]))
-    running = downloads(world, 2, 6)
-    process = drain(world, world.rip("rs2", 4), "--deadline", "50s", "--json")
+    running = downloads(world, 2)
+    process = drain(world, world.rip("rs2", 4), "--deadline", "300s", "--json")
     until(lambda: servers(world)[world.rip("rs2", 4)][0] == 0)
     assert {world.client.curl(f"http://{at(VIP[4], 80)}/") for _ in range(4)} == {"rs1\n"}
     assert process.poll() is None
     assert [d.digest() for d in running] == [clean] * 2
     said = check("drain", finish(process))
     assert said["outcome"] == "drained" and said["services"] == 1
-    assert said["before"]["active_connections"] == 1 and said["seconds"] < 40
+    assert said["before"]["active_connections"] == 1 and said["seconds"] < 300
     # what is over is not waited for, but gone
     assert servers(world)[world.rip("rs2", 4)][:3] == [0, 0, 0]
     assert servers(world)[world.rip("rs1", 4)][0] == 1
@@ -243,7 +269,7 @@ def test_drain_waits_for_what_is_open(world, clean):
 def test_drain_drops_what_is_left(world, clean):
     text = "services:\n" + farm(world, [("rs1", 1), ("rs2", 1)])
     apply(world, text + farm(world, [("rs2", 1)], port=81))
-    running = [Download(world, 8) for _ in range(2)] + [Download(world, 8, port=81)]
+    running = [Download(world) for _ in range(2)] + [Download(world, port=81)]
     until(lambda: sum(int(" ESTABLISHED " in line)
                       for line in world.ipvsadm("-Lnc").stdout.splitlines()) == 3)
     # of one service only
@@ -272,7 +298,7 @@ def test_drain_waits_for_templates(world, clean):
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_drain_interrupted(world, clean, sig):
     apply(world, "services:\n" + farm(world, [("rs1", 1)]))
-    running = downloads(world, 1, 3)
+    running = downloads(world, 1)
     process = drain(world, at(world.rip("rs1", 4), 80))
     until(lambda: servers(world)[world.rip("rs1", 4)][0] == 0)
     time.sleep(0.5)
@@ -285,7 +311,7 @@ def test_drain_interrupted(world, clean, sig):
 
 def test_drain_overruled(world, clean):
     apply(world, "services:\n" + farm(world, [("rs1", 1)]))
-    running = downloads(world, 1, 3)
+    running = downloads(world, 1)
     process = drain(world, world.rip("rs1", 4))
     until(lambda: servers(world)[world.rip("rs1", 4)][0] == 0)
     apply(world, "services:\n" + farm(world, [("rs1", 1)]))
@@ -313,7 +339,7 @@ def test_drain_misuse(world, clean):
 
 def test_flush_says_how_many(world, clean):
     apply(world, "services:\n" + farm(world, [("rs1", 1), ("rs2", 1)]))
-    running = downloads(world, 4, 8)
+    running = downloads(world, 4)
     rip = at(world.rip("rs1", 4), 80)
     said = check("flush", bpvs(world, "flush", "--dest", rip, "--json").stdout)
     assert said == {"destination": rip, "ended": 2}

@@ -31,7 +31,7 @@ def watching(host, bpvs, engine=True):
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30 * netns.PATIENCE) == 0
 
 
 def late_client(site):
@@ -60,7 +60,7 @@ def site(shared_site):
     yield shared_site
     netns.run("ip", "netns", "del", f"{shared_site.client.name}-late", check=False)
     # its end here goes when the kernel has time
-    netns.wait_for("late0 to go", 5, lambda: "late0" not in shared_site.director.ip("link"))
+    netns.wait_for("late0 to go", 30, lambda: "late0" not in shared_site.director.ip("link"))
 
 
 def past(host, bpvs):
@@ -71,9 +71,15 @@ def covered(host, dev):
     return "bpvs_tc" in host.run("tc", "filter", "show", "dev", dev, "ingress").stdout
 
 
+def wait_covered(host, dev, wanted=True):
+    netns.wait_for(f"{dev} to be {'' if wanted else 'un'}covered", 30,
+                   lambda: covered(host, dev) == wanted)
+
+
 def test_watch_serves_clients_of_a_new_device(site):
     with watching(site.director, site.bpvs):
         client = late_client(site)
+        wait_covered(site.director, "late0")
         for family in (4, 6):
             assert client.curl(f"http://{at(VIP[family], 80)}/").strip() == "dev"
     assert past(site.director, site.bpvs)["packets"] == 0
@@ -89,7 +95,7 @@ def test_without_it_status_tells_what_came_past(site, family):
     for kind, port in ((socket.SOCK_STREAM, 80), (socket.SOCK_DGRAM, 53),
                        (socket.SOCK_STREAM, 81), (socket.SOCK_DGRAM, 80)):
         with client.socket(AF[family], kind) as sock, pytest.raises(ConnectionRefusedError):
-            sock.settimeout(3)
+            sock.settimeout(10 * netns.PATIENCE)
             sock.connect((VIP[family], port))
             sock.send(b"?")
             sock.recv(10)
@@ -113,7 +119,7 @@ def test_what_is_served_is_not_counted(site):
         site.ipvsadm("-A", "-t", at(VIP[4], 8080), "-s", "rr")
         site.ipvsadm("-a", "-t", at(VIP[4], 8080), "-r", at(VIP[4], 8080))
         with site.client.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-            sock.settimeout(3)
+            sock.settimeout(10 * netns.PATIENCE)
             sock.connect((VIP[4], 8080))
     for family in (4, 6):
         assert site.ask(family) == "dev"
@@ -121,11 +127,6 @@ def test_what_is_served_is_not_counted(site):
 
 
 # ---- the watch, without traffic ----
-
-
-def wait_covered(host, dev, wanted=True):
-    netns.wait_for(f"{dev} to be {'' if wanted else 'un'}covered", 3,
-                   lambda: covered(host, dev) == wanted)
 
 
 def test_watch_follows(lone):  # noqa: F811
@@ -191,7 +192,7 @@ def test_down_among_devices_that_come(lone):  # noqa: F811
             maker.stdin.close()
             time.sleep(0.02 * n)
             lone.down()
-            assert maker.wait(10) == 0
+            assert maker.wait(30 * netns.PATIENCE) == 0
             lone.assert_bare()
             netns.run("ip", "-n", lone.host.name, "-b", "-", input="".join(
                 f"link del m{n}x{i}\n" for i in range(12)))

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import threading
@@ -99,7 +100,7 @@ class Lone:
         assert self.sysctls() == self.before
         assert not (HOLD / str(self.cookie)).exists()
         for kind, ids in zip(("prog", "map"), objects):
-            end = time.monotonic() + 5  # the kernel frees them after a grace period or two
+            end = time.monotonic() + 60  # the kernel frees them after a grace period or two
             while ids and time.monotonic() < end:
                 shown = json.loads(netns.run("bpftool", "-j", kind, "show").stdout)
                 if not ids & {o["id"] for o in shown}:
@@ -121,6 +122,16 @@ def inside(host, *argv, **kwargs):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 
+def durations(host, *argv, times=5):
+    """How long the command takes, from the same start as one that is to be killed."""
+    took = []
+    for _ in range(times):
+        start = time.monotonic()
+        inside(host, *argv).communicate()
+        took.append(time.monotonic() - start)
+    return took
+
+
 def kill_after(process, seconds):
     """True if it was still at work."""
     try:
@@ -136,7 +147,10 @@ def kill_after(process, seconds):
 
 
 class Traffic:
-    """Requests by HTTP, one connection each, until stopped; every failure is kept."""
+    """
+    Requests by HTTP, one connection each, until stopped; every failure is kept. An answer that was
+    late is none, on a busy host; of packets that were dropped the counters tell.
+    """
 
     def __init__(self, world, family, port):
         self.world, self.family, self.port = world, family, port
@@ -156,10 +170,9 @@ class Traffic:
 
     def ask(self):
         with self.world.client.socket(AF[self.family], socket.SOCK_STREAM) as sock:
-            sock.settimeout(3)
+            sock.settimeout(20)
             # closed by reset, which leaves the table's entry 10 s and not 2 minutes
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            start = time.monotonic()
             sock.connect((VIP[self.family], self.port))
             sock.sendall(b"GET / HTTP/1.1\r\nHost: vip\r\n\r\n")
             data = b""
@@ -168,8 +181,6 @@ class Traffic:
                 if not more:
                     raise OSError(f"cut short: {data}")
                 data += more
-            if time.monotonic() - start > 0.9:
-                raise OSError("a packet was lost and sent again")
             return data[-4:-1].decode()
 
     def stop(self):
@@ -238,21 +249,24 @@ def table(text):
 
 
 def test_ipvsadm_killed_at_random_instants(world):
-    """150 times for each hook, from the same seeds on every run, and on until both servers answered."""
+    """
+    150 times for each hook, from the same seeds on every run, and on until enough were caught at
+    work, enough came to an end, and both servers answered.
+    """
     rng = random.Random(f"killed {world.mode}")
     for family in (4, 6):
         world.service(family, "nat", ["rs1", "rs2"], port=80)
     mine = {at(VIP[f], 80): {at(world.rip(r, f), 80) for r in ("rs1", "rs2")} for f in (4, 6)}
     adm = world.build / "ipvsadm" / "ipvsadm"
+    before = world.counters()
     traffic = [Traffic(world, f, 80) for f in (4, 6)]
-    start = time.monotonic()
-    for _ in range(5):
-        inside(world.director, adm, "-Ln").communicate()
-    whole = (time.monotonic() - start) / 5
     killed = n = 0
     served = lambda: all(t.answers[r] > 50 for t in traffic for r in ("rs1", "rs2"))
+    enough = lambda: killed >= 50 and n - killed >= 10 and served()
     try:
-        while n < 150 or (n < 3000 and not served()):
+        while n < 150 or (n < 3000 and not enough()):
+            if n % 25 == 0:  # the machine is not as busy all the time
+                whole = statistics.median(durations(world.director, adm, "-Ln"))
             argv, *text = random_edit(rng, world)
             process = inside(world.director, adm, *argv,
                              stdin=subprocess.PIPE if text else subprocess.DEVNULL)
@@ -269,11 +283,12 @@ def test_ipvsadm_killed_at_random_instants(world):
         for t in traffic:
             t.stop()
     print(f"{world.mode}: {whole * 1e3:.0f} ms each, killed {killed} of {n}, answers {[dict(t.answers) for t in traffic]}")
-    assert killed >= n // 3, "hardly any was caught at work"
-    assert killed <= n * 14 // 15, "hardly any came to do anything"
+    assert killed >= 50, "hardly any was caught at work"
+    assert n - killed >= 10, "hardly any came to do anything"
     for t in traffic:
         assert not t.failures, t.failures[:5]
     assert served()
+    assert world.kinds_moved(before) <= {"PASS", "UP", "SENT"}, world.moved(before)
     # whatever was left half done, everything can be removed, and all of it made anew
     for service in table(world.ipvsadm("-Ln").stdout):
         if service not in mine:
@@ -323,18 +338,18 @@ def test_two_restores_at_once(lone, tmp_path):
 @pytest.mark.parametrize("mode", ["xdp", "tc"])
 def test_up_and_down_killed_at_random_instants(lone, mode):
     rng = random.Random(f"up {mode}")
-    start = time.monotonic()
-    lone.up("--mode", mode)
-    whole = time.monotonic() - start
-    start = time.monotonic()
-    objects = lone.objects()
-    lone.down()
-    down = time.monotonic() - start
-    lone.assert_bare(objects)
-    killed = 0
-    for n in range(12):
-        up = inside(lone.host, lone.bpvs, "up", "--conns", "1k", "--mode", mode)
-        killed += kill_after(up, rng.uniform(0, whole))
+    up = (lone.bpvs, "up", "--conns", "1k", "--mode", mode)
+    took = []
+    for _ in range(2):
+        whole = durations(lone.host, *up, times=1)
+        objects = lone.objects()
+        assert objects[0]
+        took.append(whole + durations(lone.host, lone.bpvs, "down", times=1))
+        lone.assert_bare(objects)
+    whole, down = map(min, zip(*took))
+    killed = n = 0
+    while n < 12 or (n < 40 and killed < 6):
+        killed += kill_after(inside(lone.host, *up), rng.uniform(0, whole))
         if n % 3 == 0:
             # either it was too late and there is an instance, or this makes one
             done = lone.up("--mode", mode, check=False)
@@ -351,7 +366,8 @@ def test_up_and_down_killed_at_random_instants(lone, mode):
         assert objects[0] and (HOLD / str(lone.cookie)).exists()
         lone.down()
         lone.assert_bare(objects)
-    print(f"{mode}: up takes {whole:.2f} s, killed {killed} times of 16")
+        n += 1
+    print(f"{mode}: up takes {whole:.2f} s, down {down:.2f} s, killed {killed} in {n} rounds")
     assert killed >= 6
 
 
@@ -452,11 +468,10 @@ def test_device_that_goes_down_and_up(world, plain_service):
     for family in (4, 6):
         world.director.ip("route", "replace", world.net("beyond", family),
                           "via", world.rip("c", family))
-    end = time.monotonic() + 5
     for family in (4, 6):
-        while world.client.run("curl", "-sS", "-m1", f"http://{at(VIP[family], 80)}/",
-                               check=False).stdout != "rs1\n":
-            assert time.monotonic() < end, family
+        netns.wait_for(f"answers by IPv{family}", 30, lambda: world.client.run(
+            "curl", "-sS", "-m3", f"http://{at(VIP[family], 80)}/",
+            check=False).stdout == "rs1\n")
 
 
 def test_device_renamed(world, plain_service):
@@ -487,7 +502,7 @@ def test_device_with_a_new_mac(world, plain_service, named):
         for router in (world.a, world.b):
             router.run("ip", "neigh", "flush", "dev", "eth1")
         for family in (4, 6):
-            world.a.run("ping", "-c1", "-W1", VIP[family])
+            world.a.reach(VIP[family])
         assert ask(world) == ask(world, 6) == "rs1\n"
         world.ipvsadm("-Ln")
         before = world.counters()
@@ -499,7 +514,7 @@ def test_device_with_a_new_mac(world, plain_service, named):
         for router in (world.a, world.b):
             router.run("ip", "neigh", "flush", "dev", "eth1")
         for family in (4, 6):
-            world.a.run("ping", "-c1", "-W1", VIP[family])
+            world.a.reach(VIP[family])
         world.ipvsadm("-Ln")
 
 

@@ -18,6 +18,7 @@ GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "here.json"
 FULL = os.environ.get("BPVS_HERE") == "full"
 # What lasts until a client gives up; the rest of both families in TC's mode is enough of a sample.
 SLOW = r"Timeout"
+PLENTY = 10  # s for what will be answered
 SAMPLE = {"tc": "", "xdp": r"^(nat|server here|vip is server)"}
 # Listed in docs/differences.md: name, protocol, what the kernel did, what is done here.
 DIFFERENT = [
@@ -39,7 +40,7 @@ def place(request, build):
     made = here.World(f"here-{os.getpid()}", build / "ipvsadm" / "ipvsadm", None,
                       build / "bpvs" / "bpvs", request.param)
     try:
-        made.before = None
+        made.seconds = PLENTY
         made.up()
         yield made
     finally:
@@ -102,9 +103,11 @@ def test_as_the_kernel_did(place):
                     golden[f"nat v here {proto}{family}"][2]]
         elif not FULL and re.search(SLOW, want[0]):
             continue
+        place.seconds = here.SECONDS if re.search(SLOW, want[0]) else PLENTY
         result = here.play_one(place, family, proto, *rest)
         if result != want:
             wrong.append(f"{key}: kernel {golden[key]}, here {result}")
+    place.seconds = PLENTY
     assert not wrong, "\n".join(wrong)
     assert not bugs(place)
 

@@ -53,9 +53,16 @@ def assert_all_answered(clients, since):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_vip(pair, method, family):
+    """By turns; a check that failed meanwhile on a busy machine began another turn."""
     url = f"http://{at(vip(method, family), 80)}/"
-    answers = [pair.client.curl(url, "-g").strip() for _ in range(6)]
-    assert set(answers) == set(SERVERS) and answers[:3] == answers[3:]
+    for _ in range(5):
+        pair.wait_servers(pair.d1, set(SERVERS))
+        before = pair.d1.keepalived.log()
+        answers = [pair.client.curl(url, "-g").strip() for _ in range(6)]
+        if set(answers) == set(SERVERS) and answers[:3] == answers[3:]:
+            return
+        assert pair.d1.keepalived.log() != before, answers
+    raise AssertionError(f"checks fail all the time: {answers}")
 
 
 def test_both_directors_are_ready(pair):
@@ -124,7 +131,7 @@ def test_master_killed_and_back(pair):
             # what was asked before the takeover and answered after it is one at most
             assert all(r.ended > killed for r in c.lost()), key
         for key, s in standing.items():
-            wait_for(f"the reset of {key}", 10, lambda s=s: s.lost())
+            wait_for(f"the reset of {key}", 30, lambda s=s: s.lost())
             assert "ConnectionReset" in s.lost()[0].error, (key, s.lost()[0])
             assert s.lost()[0].begun > killed
         at_d2 = [pair.d2.ipvsadm("-Ln", "--stats", "--exact", "-t", at(vip(*key), 80)).stdout

@@ -68,7 +68,8 @@ def test_link_lost(own):
     for director in own.directors.values():
         own.wait_servers(director, set(SERVERS))
     with ExitStack() as stack:
-        clients = traffic(stack, own)
+        # who asks while nobody can answer gives up before the backup is there
+        clients = traffic(stack, own, patience=2)
         for key, c in clients.items():
             wait_for("requests", 20, lambda c=c: len(c.done()) > 5)
         out = time.monotonic()

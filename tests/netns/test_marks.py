@@ -151,7 +151,7 @@ def echo(host, family, addr, port):
     sock.setsockopt(socket.SOL_IP if family == 4 else socket.IPPROTO_IPV6,
                     15 if family == 4 else 78, 1)  # IP_FREEBIND, IPV6_FREEBIND
     sock.bind((addr, port))
-    sock.settimeout(2)
+    sock.settimeout(10 * netns.PATIENCE)
     if family == 4:
         sock.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
     else:
@@ -179,7 +179,7 @@ def test_one_hop_is_counted(world, service, watch, family, whose):
     service(family, "dr", ["rs1"])
     with echo(world.rs1, family, addr, 5353) as server:
         with world.client.socket(AF[family], socket.SOCK_DGRAM) as sock:
-            sock.settimeout(2)
+            sock.settimeout(10 * netns.PATIENCE)
             sock.connect((addr, 5353))
             set_hops(sock, family, 9)
             for _ in range(3):
@@ -217,7 +217,7 @@ def test_no_server(world, service, family, whose):
     addr = VIP[family] if whose == "own" else FAR[family] + "7"
     service(family, "nat", [])
     with world.client.socket(AF[family], socket.SOCK_DGRAM) as sock:
-        sock.settimeout(2)
+        sock.settimeout(10 * netns.PATIENCE)
         errors_on(sock, family)
         sock.connect((addr, 5353))
         sock.send(b"x")
@@ -229,7 +229,7 @@ def test_no_server(world, service, family, whose):
 def test_last_hop(world, service, family):
     service(family, "nat", ["rs1"])
     with world.client.socket(AF[family], socket.SOCK_DGRAM) as sock:
-        sock.settimeout(2)
+        sock.settimeout(10 * netns.PATIENCE)
         errors_on(sock, family)
         sock.connect((VIP[family], 5353))
         set_hops(sock, family, 2)
@@ -244,7 +244,7 @@ def test_last_hop(world, service, family):
 def test_error_from_a_server(world, service, family):
     service(family, "nat", ["rs1"])
     with world.client.socket(AF[family], socket.SOCK_DGRAM) as sock:
-        sock.settimeout(2)
+        sock.settimeout(10 * netns.PATIENCE)
         errors_on(sock, family)
         sock.connect((VIP[family], 5999))
         for _ in range(2):
@@ -265,18 +265,17 @@ def test_ports_and_protocols_of_one_mark(world, service, family):
             turns.append(curl(world, VIP[family]))
             continue
         with world.client.socket(AF[family], socket.SOCK_DGRAM) as sock:
-            sock.settimeout(2)
+            sock.settimeout(10 * netns.PATIENCE)
             sock.connect((VIP[family], port))
             sock.send(b"x")
-            for name, pair in servers.items():
-                pair[port - 5353].settimeout(0.3)
-                try:
-                    _, _, sender = hops_left(pair[port - 5353])
-                except TimeoutError:
-                    continue
-                turns.append(name)
-                pair[port - 5353].sendto(b"back", sender)
+            names = {pair[port - 5353]: name for name, pair in servers.items()}
+            server = netns.heard(names)
+            assert server, "nobody heard it"
+            _, _, sender = hops_left(server)
+            turns.append(names[server])
+            server.sendto(b"back", sender)
             assert sock.recv(10) == b"back"
+            assert not netns.heard(names, 0), "heard twice"
     for pair in servers.values():
         for sock in pair:
             sock.close()
@@ -300,9 +299,8 @@ class Web:
     def __init__(self, host):
         self.process = subprocess.Popen(["ip", "netns", "exec", host.name, sys.executable, "-c",
                                          self.CODE])
-        for _ in range(100):
-            if host.run("curl", "-s", "http://127.0.0.1/", check=False).stdout == "director":
-                return
+        netns.wait_for("the director's server", 30, lambda: host.run(
+            "curl", "-s", "http://127.0.0.1/", check=False).stdout == "director")
 
     def __enter__(self):
         return self
@@ -328,7 +326,8 @@ def test_the_director_is_a_real_server(world, service, family):
     packets = {line.split()[1].rsplit(":", 1)[0]: int(line.split()[3])
                for line in listing.splitlines() if "->" in line and "Remote" not in line}
     here, there = (n for _, n in sorted(packets.items(), key=lambda kv: "132" in kv[0]))
-    assert abs(here - there) <= 2, listing  # each packet is counted once
+    # each packet is counted once: twice would be a dozen more, a few are sent again
+    assert abs(here - there) <= 5, listing
 
 
 @families
@@ -373,7 +372,7 @@ def test_connections_outlive_their_service(world, service, family):
     server = world.rs1.bound(AF[family], socket.SOCK_STREAM, world.rip("rs1", family), 7000)
     server.listen()
     with server, world.client.socket(AF[family], socket.SOCK_STREAM) as sock:
-        sock.settimeout(3)
+        sock.settimeout(10 * netns.PATIENCE)
         sock.connect((VIP[family], 7000))
         conn, _ = server.accept()
         world.ipvsadm("-E", *(["-f", MARK] + (["-6"] if family == 6 else [])), "-s", "wrr")
@@ -389,7 +388,7 @@ def test_connections_outlive_their_service(world, service, family):
         assert world.moved(before)["dest-gone"]
         # the server back within the time that its connections are kept, all goes on
         service(family, "nat", ["rs1"])
-        conn.settimeout(5)
+        conn.settimeout(20)  # it is sent again after longer and longer times
         assert conn.recv(10) == b"two"
         conn.close()
 

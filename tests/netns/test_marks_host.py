@@ -5,12 +5,11 @@ import difflib
 import os
 import random
 import re
-import time
 
 import pytest
 
 import netns
-from test_faults import Lone, inside, kill_after
+from test_faults import Lone, durations, inside, kill_after
 
 # Linux 6.17 lets one IPv6 device forward; before, it is all or none.
 FORCE_FORWARDING = os.path.exists("/proc/sys/net/ipv6/conf/lo/force_forwarding")
@@ -172,12 +171,13 @@ def test_killed_at_random_instants(lone):
     lone.up("--mode", "tc")
     up = state(lone)
     rng = random.Random("marks killed")
-    start = time.monotonic()
-    add(lone, 1)
-    whole = time.monotonic() - start
-    delete(lone, 1)
-    killed = 0
-    for n in range(60):
+    took = []
+    for _ in range(5):
+        took += durations(lone.host, lone.adm, "-A", "-f", 1, "-s", "rr", times=1)
+        delete(lone, 1)
+    whole = min(took)
+    killed = n = 0
+    while n < 60 or (n < 300 and killed < 15):
         mark, family = rng.choice([1, 2, 3]), rng.choice([4, 6])
         what = rng.choice(["-A", "-A", "-D", "-C"])
         argv = [what] if what == "-C" else [what, "-f", mark, *(["-6"] if family == 6 else [])]
@@ -189,7 +189,8 @@ def test_killed_at_random_instants(lone):
             assert [r for r in have if r.startswith("0:") and r.endswith("lookup local proto kernel")]
             marks = [i for i, r in enumerate(have) if "fwmark" in r]
             assert not marks or max(i for i, r in enumerate(have) if "goto 1" in r) < min(marks)
-    print(f"adding a mark takes {whole * 1e3:.0f} ms, killed {killed} of 60")
+        n += 1
+    print(f"adding a mark takes {whole * 1e3:.0f} ms, killed {killed} of {n}")
     assert killed >= 15
     lone.ipvsadm("-C")
     assert not list(difflib.unified_diff(up.splitlines(), state(lone).splitlines(), n=0))
@@ -281,10 +282,10 @@ class Router:
         net = 1 if host is self.client else 2
         return f"10.0.{net}.10" if family == 4 else f"fd00:{net}::10"
 
-    def pings(self, family):
+    def pings(self, family, seconds=1):
         """Does the director forward?"""
-        return not self.client.run("ping", "-c", "1", "-W", "1", self.address(self.server, family),
-                                   check=False).returncode
+        return not self.client.run("ping", "-c", "1", "-w", seconds,
+                                   self.address(self.server, family), check=False).returncode
 
     def served(self, family):
         """By the mark: to the director's address, and answered by the server."""
@@ -293,7 +294,7 @@ class Router:
         with self.server.bound(af, netns.socket.SOCK_DGRAM, "", 53) as server:
             with self.client.socket(af, netns.socket.SOCK_DGRAM) as sock:
                 sock.connect((vip, 53))
-                sock.settimeout(1)
+                sock.settimeout(10 * netns.PATIENCE)
                 sock.send(b"x")
                 try:
                     data, sender = server.recvfrom(10)
@@ -333,9 +334,9 @@ def test_a_host_that_does_not_forward(router, family, filtered):
     router.host.sysctl(FORWARDING[family], 1)
     router.host.run(router.adm, "-Ln")
     assert router.served(family)
-    assert router.pings(family), "forwarding that was switched on later"
+    assert router.pings(family, 10), "forwarding that was switched on later"
     router.host.run(router.adm, "-C")
-    assert router.pings(family)
+    assert router.pings(family, 10)
 
 
 def test_namespace_that_never_had_an_address(build):

@@ -3,7 +3,6 @@
 
 import os
 import re
-import time
 
 import pytest
 
@@ -173,7 +172,8 @@ def test_namespace_deleted_while_up(make_site, verb):
     pins = HOLD / str(gone.cookie)
     assert pins.exists()
     gone.director.delete()
-    time.sleep(0.5)  # the kernel takes a namespace apart when it has time
+    # the kernel takes a namespace apart when it has time, devices late: then the peers go, too
+    netns.wait_for("the namespace to end", 30, lambda: "eth0" not in gone.client.ip("link"))
     assert pins.exists()
     here.director.run(here.bpvs, verb)
     assert not pins.exists()

@@ -8,12 +8,12 @@ import pytest
 from scapy.layers.l2 import Ether
 
 import netns
-from world import AF, Stream, address, at, drain
+from world import AF, Stream, address, at, drain, ticks
 
 families = pytest.mark.parametrize("family", [4, 6])
 methods = pytest.mark.parametrize("method", ["nat", "dr", "tun"])
 ANY = {4: "0.0.0.0", 6: "::"}
-FOLLOWED = 3  # s; about one is what is promised, the rest is the machine's noise
+FOLLOWED = 3  # s (ticks()); about one is what is promised, the rest is the machine's noise
 
 
 @pytest.fixture
@@ -53,20 +53,33 @@ def test_first_datagram_is_not_lost(world, forget, listen, family, method):
     before = world.counters()
     with world.client.socket(AF[family], socket.SOCK_DGRAM) as client:
         client.sendto(b"the only one", (world.vip[family], port))
-        server.settimeout(1.5)
+        server.settimeout(10 * netns.PATIENCE)
         assert server.recv(100) == b"the only one"
     if world.mode == "xdp":
         assert world.moved(before).get("up-neighbour")
 
 
+def sent_again(host):
+    """Segments of TCP's so far."""
+    lines = host.run("nstat", "-asz", "TcpRetransSegs").stdout.splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("TcpRetransSegs")))
+
+
 @methods
 @families
 def test_first_syn_is_not_lost(world, forget, family, method):
+    """Nothing is sent again; on a busy host it may be, for an answer that is late, but not always."""
     port = world.service(family, method, ["rs1"], port=80)
-    forget()
+    again = []
     try:
-        took = world.client.curl(f"http://{at(world.vip[family], port)}/", "-w", "%{time_connect}")
-        assert took.startswith("rs1\n") and float(took[4:]) < 0.8, took
+        for _ in range(3):
+            forget()
+            before = sent_again(world.client)
+            assert world.client.curl(f"http://{at(world.vip[family], port)}/") == "rs1\n"
+            again.append(sent_again(world.client) - before)
+            if not again[-1]:
+                break
+        assert 0 in again, again
     finally:
         world.drop(family, port)
 
@@ -81,7 +94,7 @@ def test_first_answer_is_not_lost(world, forget, listen, family):
         _, who = server.recvfrom(100)
         forget("eth0")
         server.sendto(b"answer", who)
-        client.settimeout(1.5)
+        client.settimeout(10 * netns.PATIENCE)
         assert client.recv(100) == b"answer"
 
 
@@ -131,7 +144,7 @@ def flow(world, listen, family, method, name="rs1"):
     """A stream that is under way: warm caches, confirmed neighbour."""
     port, server = listen(family, method, name)
     stream = Stream(world.client, family, world.vip[family], port)
-    assert stream.until(lambda: drain(server), 2) is not None
+    assert stream.until(lambda: drain(server), 10) is not None
     # the first may have had to wait for a neighbour: only the next ones leave a next hop behind
     for _ in range(5):
         stream.sock.send(b"warm")
@@ -150,8 +163,9 @@ def followed(record_property, what, took, limit=FOLLOWED):
 def race(flows, seconds, every=True):
     """Send on all flows; when the first datagram of each arrived. every=False: to the end."""
     seen = {}
-    start = time.monotonic()
-    while not (every and len(seen) == len(flows)) and (passed := time.monotonic() - start) < seconds:
+    for passed in ticks(seconds, Stream.PACE):
+        if every and len(seen) == len(flows):
+            break
         for key, (stream, server) in flows.items():
             try:
                 stream.sock.send(b"x")
@@ -159,7 +173,6 @@ def race(flows, seconds, every=True):
                 pass  # an ICMP error, told to the sender
             if drain(server):
                 seen.setdefault(key, passed)
-        time.sleep(Stream.PACE)
     return seen
 
 
@@ -192,7 +205,7 @@ def test_new_mac_that_shows_in_other_traffic(world, listen, record_property):
     flows = all_flows(world, listen, ("nat", "dr", "tun"))
     with Moved(world, "rs1", False):
         for family in (4, 6):
-            world.rs1.run("ping", "-c1", "-W2", address("inner", "133", family))
+            world.rs1.reach(address("inner", "133", family))
         seen = race(flows, 6)
     all_followed(record_property, "MAC seen", world, flows, seen)
 
@@ -298,9 +311,10 @@ def test_route_goes_and_comes(world, listen, record_property):
         world.director.ip(f"-{family}", "route", "del", "default")
         world.director.ip("route", "del", world.net("beyond", family))
     try:
-        race(flows, 1.3, every=False)
-        for _, server in flows.values():
-            drain(server)
+        going = 0
+        while race(flows, 0.5, every=False):
+            going += 0.5
+            assert going < FOLLOWED, "packets by a route that is gone"
         late = race(flows, 1.2, every=False)
     finally:
         for family in (4, 6):

@@ -30,7 +30,7 @@ def test_udp_answers_come_from_where_they_must(lab):
             own = lab.at[f"RIP{n}{'_6' if key else ''}"]
             asked = own if lab.name == "nat" else lab.at[f"VIP{key}"]
             with rs.socket(af, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(2)
+                sock.settimeout(10 * netns.PATIENCE)
                 sock.connect((asked, 53))
                 sock.send(b"hello")
                 assert sock.recv(100).decode() == lab.at[f"TEXT{n}"] + "\n"
@@ -68,7 +68,7 @@ def test_frames_from_xdp_cross_every_wire_of_the_director(lab, reflector, port):
         try:
             for host in hosts:
                 with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                    sock.settimeout(2)
+                    sock.settimeout(10 * netns.PATIENCE)
                     sock.connect((addr, port))
                     for n in range(3):
                         sock.send(f"{host.name} {n}".encode())

@@ -91,7 +91,7 @@ def test_room(ends, family, outer, kind):
     room = 1500 - IP_HEADER[outer] - KINDS[kind][1]
     try:
         with server.bound(AF[family], 2, "0.0.0.0" if family == 4 else "::", port) as sock:
-            sock.settimeout(3)
+            sock.settimeout(10 * netns.PATIENCE)
             assert told_mtu(ends, family, port) == room
             with ends.client.socket(AF[family], 2) as client:
                 client.sendto(b"z" * (room - IP_HEADER[family] - 8), (VIP[family], port))
@@ -109,7 +109,7 @@ def test_error_of_the_tunnels_end(ends, kind):
     try:
         server.run(*fou) if kind == "gue" else server.ip("link", "set", "g4", "down")
         with ends.client.socket(AF[4], 2) as client:
-            client.settimeout(2)
+            client.settimeout(10 * netns.PATIENCE)
             client.connect((VIP[4], port))
             client.send(b"anybody?")
             with pytest.raises(ConnectionRefusedError):

@@ -39,7 +39,7 @@ class Client(threading.Thread):
 
     QUESTION = b"GET / HTTP/1.1\r\nHost: vip\r\n\r\n"
 
-    def __init__(self, host, family, vip, *, port=80, pace=0.1, patience=2):
+    def __init__(self, host, family, vip, *, port=80, pace=0.1, patience=10):
         super().__init__(daemon=True)
         self.host, self.family, self.where = host, family, (vip, port)
         self.pace, self.patience = pace, patience * PATIENCE
