@@ -81,14 +81,20 @@ int bpvs_tc_find(int ifindex, __u32 *ret_prog_id)
 	return tc_query(ifindex, BPF_TC_INGRESS, ret_prog_id);
 }
 
-static bool tc_foreign(int ifindex)
+/* If that cannot be told they are there: to leave a qdisc does less harm than to destroy theirs. */
+static bool tc_foreign_at(int ifindex, enum bpf_tc_attach_point point, __u32 parent)
 {
 	__u32 id;
-	int in = !tc_query(ifindex, BPF_TC_INGRESS, &id);
-	int out = !tc_query(ifindex, BPF_TC_EGRESS, &id);
+	int ours = !tc_query(ifindex, point, &id);
+	int num = bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, parent));
 
-	return bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) > in ||
-	       bpvs_filters_count(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)) > out;
+	return num < 0 || num > ours;
+}
+
+static bool tc_foreign(int ifindex)
+{
+	return tc_foreign_at(ifindex, BPF_TC_INGRESS, TC_H_MIN_INGRESS) ||
+	       tc_foreign_at(ifindex, BPF_TC_EGRESS, TC_H_MIN_EGRESS);
 }
 
 int bpvs_tc_drop(int ifindex, bool qdisc)
@@ -215,6 +221,15 @@ static bool can_redirect(const struct bpvs_dev *devs, int ifindex, enum bpvs_mod
 	return d->ifindex == (__u32)ifindex && (d->flags & BPVS_DEV_NATIVE);
 }
 
+#define DEV_FORWARD (BPVS_DEV_FORWARD4 | BPVS_DEV_FORWARD6)
+
+static void dev_describe(struct bpvs_dev *d, const struct bpvs_link *l)
+{
+	d->lower = (__u32)(l->lower ? l->lower : l->ifindex);
+	d->vlan = htons(l->vlan);
+	memcpy(d->mac, l->mac, sizeof(d->mac));
+}
+
 static void dev_write(struct bpvs_dev *devs, const struct bpvs_link *l, __u32 flags)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
@@ -222,9 +237,7 @@ static void dev_write(struct bpvs_dev *devs, const struct bpvs_link *l, __u32 fl
 	/* The place is a live device's: this one is served by TC alone. */
 	if (d->ifindex && d->ifindex != (__u32)l->ifindex)
 		return;
-	d->lower = (__u32)(l->lower ? l->lower : l->ifindex);
-	d->vlan = htons(l->vlan);
-	memcpy(d->mac, l->mac, sizeof(d->mac));
+	dev_describe(d, l);
 	d->flags = flags;
 	/* Last: the data path trusts an entry that has the index. */
 	__atomic_store_n(&d->ifindex, (__u32)l->ifindex, __ATOMIC_RELEASE);
@@ -241,8 +254,11 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 		 enum bpvs_mode mode)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
-	bool known = d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED), made;
-	__u32 flags = known ? d->flags & ~(__u32)BPVS_DEV_REDIRECT : BPVS_DEV_COVERED, id;
+	__u32 was = d->ifindex == (__u32)l->ifindex ? d->flags : 0, id;
+	bool known = was & BPVS_DEV_COVERED, made;
+	/* Of one that was a port in between, what is known of its forwarding stays (uncover()). */
+	__u32 flags =
+		known ? was & ~(__u32)BPVS_DEV_REDIRECT : (was & DEV_FORWARD) | BPVS_DEV_COVERED;
 	int err;
 
 	if (!known) {
@@ -251,7 +267,7 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 			return err;
 		if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
 			/* First, lest a kill leaves a qdisc that nobody knows to be ours. */
-			dev_write(devs, l, BPVS_DEV_QDISC);
+			dev_write(devs, l, (was & DEV_FORWARD) | BPVS_DEV_QDISC);
 			err = bpvs_tc_put(l->ifindex, p->fd_tc, &made);
 			if (err)
 				return bpvs_fail(err, "cannot attach to TC ingress of %s: %s",
@@ -300,7 +316,7 @@ static bool is_covered(const struct bpvs_dev *devs, const struct bpvs_link *l)
 static void uncover(const struct bpvs_programs *p, struct bpvs_dev *devs, const struct bpvs_link *l)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
-	__u32 flags = d->flags, keep = flags & (BPVS_DEV_FORWARD4 | BPVS_DEV_FORWARD6);
+	__u32 flags = d->flags, keep = flags & DEV_FORWARD;
 
 	xdp_drop(p, l->ifindex);
 	bpvs_tc_drop(l->ifindex, flags & BPVS_DEV_QDISC);
@@ -364,8 +380,9 @@ int bpvs_devices_refresh(struct bpvs_dev *devs, bool *ret_stale)
 		return err;
 	forget_gone(devs, ls, num);
 	for (size_t i = 0; i < num; i++) {
+		/* Its flags are others' to change, who may do so just now. */
 		if (is_covered(devs, &ls[i]))
-			dev_write(devs, &ls[i], devs[ls[i].ifindex % BPVS_DEVS].flags);
+			dev_describe(&devs[ls[i].ifindex % BPVS_DEVS], &ls[i]);
 		stale |= wanted(&ls[i], NULL) != is_covered(devs, &ls[i]);
 	}
 	free(ls);

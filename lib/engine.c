@@ -374,10 +374,13 @@ static int start_timer(struct bpvs_bpf *s)
 	return 0;
 }
 
-/* It ends with the network namespace. Without one all works, but for the count. */
+/*
+ * It ends with the network namespace. Without one all works, but for the count. The namespace is
+ * the thread's: the preloaded library moves that alone.
+ */
 static struct bpf_link *tripwire_set(struct bpvs_bpf *s, struct bpvs_anchor *a)
 {
-	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	struct bpf_link *link = NULL;
 
 	if (ns >= 0)

@@ -233,7 +233,7 @@ static int view_fill(int fd, struct bpvs_instance *in, const char *name)
 	return err;
 }
 
-static int view(const char *name)
+static int view_once(const char *name)
 {
 	struct bpvs_instance *in;
 	int err = instance_get(false, &in), fd;
@@ -254,6 +254,14 @@ static int view(const char *name)
 	}
 	lseek(fd, 0, SEEK_SET);
 	return fd;
+}
+
+/* Taken down beneath us: as a message is. */
+static int view(const char *name)
+{
+	int fd = view_once(name);
+
+	return fd == -ESTALE ? view_once(name) : fd;
 }
 
 __attribute__((visibility("default"))) const struct bpvs_shim_answers bpvs_shim_answers = {

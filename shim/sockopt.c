@@ -421,24 +421,32 @@ static int get_run(struct get *g, int option)
 	return gets[n].run ? gets[n].run(g) : -EINVAL;
 }
 
+static int get_once(int option, void *value, socklen_t *len)
+{
+	struct get g = { .value = value, .len = *len };
+	int err = instance_get(true, &g.in);
+
+	if (!err)
+		err = get_run(&g, option);
+	if (!err)
+		*len = g.len;
+	return err;
+}
+
 int option_get(int sock, int option, void *value, socklen_t *len)
 {
-	struct get g = { .value = value };
 	int back, err;
 
 	if (!len)
 		return -EFAULT;
-	g.len = *len;
-	if ((int)g.len < 0)
+	if ((int)*len < 0)
 		return -EINVAL;
 	err = place_enter(sock, &back);
 	if (err)
 		return err;
-	err = instance_get(true, &g.in);
-	if (!err)
-		err = get_run(&g, option);
+	err = get_once(option, value, len);
+	if (err == -ESTALE)
+		err = get_once(option, value, len);
 	place_leave(back);
-	if (!err)
-		*len = g.len;
 	return err;
 }

@@ -165,6 +165,25 @@ def test_a_device_that_a_killed_tool_left_goes(lone):
     assert state(lone) == up
 
 
+def test_a_device_that_was_a_port_is_guarded_again(lone):
+    """It forwards for marks only, whatever it was meanwhile."""
+    lone.host.sysctl("net.ipv4.ip_forward", 0)
+    forwards = lambda: lone.host.run("sysctl", "-n", "net.ipv4.conf.eth0.forwarding").stdout
+    lone.up("--mode", "tc")
+    add(lone, 7)
+    good = rules(lone)
+    assert forwards() == "1\n" and any("eth0" in rule for rule in good)
+    lone.host.ip("link", "add", "br0", "type", "bridge")
+    for change in (["master", "br0"], ["nomaster"]):
+        lone.host.ip("link", "set", "eth0", *change)
+        lone.ipvsadm("-Ln")
+    lone.host.ip("link", "del", "br0")
+    lone.ipvsadm("-Ln")
+    assert forwards() == "1\n" and rules(lone) == good
+    delete(lone, 7)
+    assert forwards() == "0\n"
+
+
 def test_killed_at_random_instants(lone):
     """The host never lacks `local`; whatever stays, the next call puts it right."""
     bare = state(lone)
