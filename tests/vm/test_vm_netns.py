@@ -23,14 +23,15 @@ SAMPLE = {
     "sctp": [f"{NETNS}/test_associations.py::test_associations[{name}]" for name in (
         "nat-xdp-4", "tun-xdp-6",
     )],
+    "marks": [f"{NETNS}/test_marks_host.py::test_ipv6_before_6_17"],
+    "vlan": [f"{NETNS}/test_vlan.py::{name}[xdp-4-nat]" for name in (
+        "test_web_pages_by_turns", "test_datagrams",
+    )],
+    # Last: once the module for GRE is there, each namespace has a device that has no XDP.
     "tunnels": [f"{NETNS}/test_tunnel_types.py::{name}" for name in (
         "test_upload[xdp-4in4-gue-csum]", "test_upload[xdp-4in6-gue]", "test_upload[xdp-6in4-gre]",
         "test_upload[xdp-6in6-gre-csum]", "test_room[xdp-4in4-gue-remcsum]",
         "test_error_of_the_tunnels_end[xdp-gue]", "test_error_of_the_tunnels_end[xdp-gre]",
-    )],
-    "marks": [f"{NETNS}/test_marks_host.py::test_ipv6_before_6_17"],
-    "vlan": [f"{NETNS}/test_vlan.py::{name}[xdp-4-nat]" for name in (
-        "test_web_pages_by_turns", "test_datagrams",
     )],
 }
 FULL = os.environ.get("BPVS_VM") == "full"
@@ -63,7 +64,7 @@ def sample(guest, kind):
     passed = re.findall(r"^PASSED (\S+)", guest.stdout, re.M)
     assert not set(SAMPLE[kind]) - set(passed), outcome(guest)
     # what fails when all is done and taken down has passed before
-    assert guest.returncode == 0 or re.search(r"^FAILED ", guest.stdout, re.M), outcome(guest)
+    assert guest.returncode == 0 or re.search(r"^(FAILED|ERROR) ", guest.stdout, re.M), outcome(guest)
 
 
 def everything(kernel):
