@@ -136,6 +136,10 @@ class Sieve:
         self.quick, self.judge = quick, judge
         self.asked = set()
 
+    @property
+    def hits(self):
+        return self.quick.hits + self.judge.hits
+
     def place(self, task):
         return self.judge if task["text"] in self.asked or task["fresh"] else self.quick
 
