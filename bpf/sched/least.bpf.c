@@ -82,6 +82,16 @@ static __always_inline bool walk_step(struct walk *w, struct sched_least *s, __u
 		s->weight = weight;
 		s->best = id;
 		return false;
+	case MEASURE_SUM:
+		s->weight += weight;
+		return false;
+	case MEASURE_REACH:
+		if (READ_ONCE(s->least) > 0 || !s->best)
+			s->best = id;
+		s->second = id;
+		s->least -= weight;
+		s->weight -= weight;
+		return READ_ONCE(s->weight) <= 0;
 	}
 	return true;
 }
@@ -189,9 +199,23 @@ __attribute__((noinline)) int bpvs_least_one(struct sched_least *s)
 	return walk_piece(s, MEASURE_ONE);
 }
 
+__attribute__((noinline)) int bpvs_least_sum(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_SUM);
+}
+
+__attribute__((noinline)) int bpvs_least_reach(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_REACH);
+}
+
 static __always_inline int least_piece(struct sched_least *s)
 {
 	switch (s->measure) {
+	case MEASURE_SUM:
+		return bpvs_least_sum(s);
+	case MEASURE_REACH:
+		return bpvs_least_reach(s);
 	case MEASURE_OVERHEAD:
 		return bpvs_least_overhead(s);
 	case MEASURE_UNWEIGHTED:
@@ -202,20 +226,27 @@ static __always_inline int least_piece(struct sched_least *s)
 	return bpvs_least_one(s);
 }
 
-__attribute__((noinline)) int bpvs_sched_least(struct sched_least *s)
+__attribute__((noinline)) int bpvs_sched_sum(struct sched_least *s)
 {
 	int r = WALK_MORE;
 	__u32 i;
 
 	if (!s)
 		return 0;
-	/* More by weight than anybody has. */
-	s->least = 1;
-	s->weight = 0;
 	for (i = 0; i < PIECES && r != WALK_OVER; i++) {
 		r = least_piece(s);
 		if (r == WALK_ODD)
 			r = bpvs_least_odd(s);
 	}
 	return s->best;
+}
+
+__attribute__((noinline)) int bpvs_sched_least(struct sched_least *s)
+{
+	if (!s)
+		return 0;
+	/* More by weight than anybody has. */
+	s->least = 1;
+	s->weight = 0;
+	return bpvs_sched_sum(s);
 }

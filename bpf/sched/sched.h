@@ -105,8 +105,8 @@ struct sched_least {
 	/* the walk's own: load and weight of the best one; and where destinations are looked up */
 	__s64 least;
 	__s64 weight;
-	__u32 chunk; /* 0 to begin with */
-	__u32 pad;
+	__u32 chunk;  /* 0 to begin with */
+	__u32 second; /* MEASURE_REACH's; 0 to begin with */
 };
 
 /* What a scheduler calls load. */
@@ -116,6 +116,9 @@ enum sched_measure {
 	/* The expected delay of sed and nq: the connection to come counts, inactive ones do not. */
 	MEASURE_DELAY,
 	MEASURE_ONE, /* the same for all, so that the smallest by weight is the heaviest */
+	/* No load at all, but the sum of the weights, for bpvs_sched_sum(). */
+	MEASURE_SUM,
+	MEASURE_REACH,
 };
 
 #define LEAST_IDLE_FIRST 0x1 /* delay: the first without active connections ends the walk */
@@ -126,6 +129,14 @@ enum sched_measure {
 #define LEAST_HEAVIEST .measure = MEASURE_ONE
 
 int bpvs_sched_least(struct sched_least *s);
+
+/*
+ * The same walk with a sum that grows by each usable destination's weight. MEASURE_SUM: `weight`
+ * is it in the end. MEASURE_REACH: `best` is the destination by which the sum reaches `least`,
+ * `second` the one by which it reaches `weight`, which is no smaller; the first usable one for 0,
+ * the last one where the sum stays below.
+ */
+int bpvs_sched_sum(struct sched_least *s);
 
 #define BPVS_SCHED(id, name)                                                                       \
 	int bpvs_sched_##name(struct bpvs_svc *svc, const struct bpvs_flow *flow);

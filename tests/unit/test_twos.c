@@ -76,6 +76,12 @@ static void twin(struct world *w)
 		}
 }
 
+static void set_weight(struct world *w, int i, int weight)
+{
+	w->list[i].weight = weight;
+	w->dests[w->list[i].dest].weight = weight;
+}
+
 static void fill(struct world *w, int num, int most_weight)
 {
 	w->num = num;
@@ -83,7 +89,8 @@ static void fill(struct world *w, int num, int most_weight)
 	for (int i = 0; i < num; i++) {
 		__u32 id = (__u32)i + 1;
 
-		w->list[i] = (struct bpvs_list_entry){ id, (int)rnd((__u32)most_weight + 1) };
+		w->list[i].dest = id;
+		set_weight(w, i, (int)rnd((__u32)most_weight + 1));
 		w->dests[id].active = (int)rnd(4);
 		w->dests[id].inactive = (int)rnd(600);
 		w->dests[id].overload = !rnd(5);
@@ -123,7 +130,7 @@ static void test_few(void **state)
 	}
 }
 
-/* Several pieces. */
+/* Several runs of the walk, and its odd ones. */
 static void test_many(void **state)
 {
 	static struct world w;
@@ -158,18 +165,20 @@ static void test_large(void **state)
 	(void)state;
 	fill(&w, 3, 1);
 	for (int i = 0; i < 3; i++) {
-		w.list[i].weight = INT32_MAX;
 		w.dests[i + 1] = (struct bpvs_dest){ .active = 0 };
+		set_weight(&w, i, INT32_MAX);
 	}
 	w.p[0] = 0;
 	w.p[1] = w.p[2] = w.p[3] = 1 / 3.0;
 	compare(&w);
-	w.list[1].weight = w.list[2].weight = INT32_MAX / 4;
+	set_weight(&w, 1, INT32_MAX / 4);
+	set_weight(&w, 2, INT32_MAX / 4);
 	w.p[1] = 4 / 6.0;
 	w.p[2] = w.p[3] = 1 / 6.0;
 	compare(&w);
-	w.list[0].weight = w.list[1].weight = INT32_MAX;
-	w.list[2].weight = 0;
+	set_weight(&w, 0, INT32_MAX);
+	set_weight(&w, 1, INT32_MAX);
+	set_weight(&w, 2, 0);
 	w.dests[1].active = 1 << 23;
 	w.dests[2].active = (1 << 23) - 1;
 	w.p[1] = 1 / 4.0;
