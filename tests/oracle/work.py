@@ -17,6 +17,7 @@ import scenario
 import arena
 
 
+PACE = 1.0  # seconds from event to event, where time is to be no difference
 LIMIT = 900  # seconds that a task may take; an event that hangs is cut off long before
 
 
@@ -36,12 +37,22 @@ def late(_signal, _frame):
     raise arena.WorldError("an event took too long")
 
 
+def paced(events, fresh):
+    """The events; in a new instance no sooner than the other engine's, which may be a slow one's:
+    what expires between two events shall expire in both."""
+    start = time.monotonic()
+    for number, event in enumerate(events):
+        if fresh:
+            time.sleep(max(0.0, start + number * PACE - time.monotonic()))
+        yield event
+
+
 def play(here, text, fresh):
     """Run a scenario in a world: the events' results, those of the last looks with them."""
     (read,) = scenario.parse(text)
     here.patient = fresh
     here.reset(text, fresh)
-    results = [here.event(event) for event in read.events]
+    results = [here.event(event) for event in paced(read.events, fresh)]
     # Where chance decides, what each has and which connections there are is its own affair.
     if read.name != scenario.REDUCED and " twos" not in text:
         looks = [scenario.Event(text) for text in scenario.LAST_LOOKS]
