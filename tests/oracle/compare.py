@@ -18,14 +18,6 @@ def differs(ours, theirs):
     return any(not SAME[kind](a, b) for (kind, a), (_, b) in zip(ours, theirs))
 
 
-def first_difference(ours, theirs):
-    """The first event whose results differ, or None."""
-    for number, (a, b) in enumerate(zip(ours, theirs)):
-        if differs(a, b):
-            return number
-    return None if len(ours) == len(theirs) else min(len(ours), len(theirs))
-
-
 # ---- what a listed difference may be ----
 
 
@@ -36,15 +28,24 @@ def steps(text):
         if line.startswith("  "):
             found[-1][1].append(line.strip())
         else:
-            found.append((re.sub(": (nothing|nobody)$", "", line), []))
+            found.append((re.sub(": (nothing|nobody|straight)$", "", line), []))
     return found
 
 
-def frames_explained(checks, kernel, bpvs):
-    """Are all but some packets' frames the same, and those as one of the checks has it?"""
+def frames_explained(checks, kernel, bpvs, passed):
+    """Are all but some packets' frames the same, and those as one of the checks has it? `passed` are
+    the flows of which something was passed on, whose answers then are another host's."""
     a, b = steps(kernel), steps(bpvs)
-    return [sent for sent, _ in a] == [sent for sent, _ in b] and all(
-        x == y or any(check(x, y) for check in checks) for (_, x), (_, y) in zip(a, b))
+    if [sent for sent, _ in a] != [sent for sent, _ in b]:
+        return False
+    for (sent, x), (_, y) in zip(a, b):
+        flow, _, what = sent.partition(" server sends ")
+        if passed_on in checks and x != y and passed_on(x, y):
+            passed.add(sent.partition(" client sends ")[0])
+        if not (x == y or any(check(x, y) for check in checks) or
+                (what and flow in passed and router_answers(y))):
+            return False
+    return True
 
 
 def refused_from(kernel, bpvs):
@@ -54,9 +55,13 @@ def refused_from(kernel, bpvs):
             (not kernel or about == [re.sub(r"^(\S+ \S+) \S+ > ", r"\1 ", l) for l in kernel]))
 
 
+def router_answers(bpvs):
+    return all(re.match(r"out \S+: ([wW]\d+(:| > )|[oO] > )", line) for line in bpvs)
+
+
 def passed_on(kernel, bpvs):
     """Out to the router behind which the address is, which may answer; the kernel has no socket."""
-    answered = not kernel and all(re.match(r"out \S+: ([wW]\d+(:| > )|[oO] > )", line) for line in bpvs)
+    answered = not kernel and router_answers(bpvs)
     return bool(bpvs) and (answered or all(line.startswith("in o:") for line in bpvs)) and all(
         line.startswith("out ") for line in kernel)
 
@@ -91,14 +96,15 @@ FRAMES_MAY = {"refused-not-local": refused_from, "marked-passed-on": passed_on,
 OTHERS_MAY = {"newer-sysctls": ("text", newer_known), "bypass-answers": ("conns", bypassed)}
 
 
-def explained(names, ours, theirs):
-    """Those of the reasons that may be why two results differ; the others explain anything."""
+def explained(names, ours, theirs, passed):
+    """Those of the reasons that may be why two results differ; the others explain anything. `passed`
+    is a set that one run's events share."""
     wide = [n for n in names if n not in FRAMES_MAY and n not in OTHERS_MAY]
     if wide or [k for k, _ in ours] != [k for k, _ in theirs]:
         return wide
     checks = [FRAMES_MAY[n] for n in names if n in FRAMES_MAY]
     others = [OTHERS_MAY[n] for n in names if n in OTHERS_MAY]
-    good = all(SAME[kind](a, b) or (kind == "frames" and frames_explained(checks, a, b)) or
+    good = all(SAME[kind](a, b) or (kind == "frames" and frames_explained(checks, a, b, passed)) or
                any(kind == k and check(a, b) for k, check in others)
                for (kind, a), (_, b) in zip(ours, theirs))
     return list(names) if good else []

@@ -72,7 +72,7 @@ class Judgement:
             events[-1] = self.scenario.events[at]
         Judgement.thorough -= 1
         trials = TRIALS if Judgement.thorough >= 0 else 0
-        verdict["reduced"] = yield from reduce(events, verdict, trials)
+        verdict["reduced"] = yield from self.reduce(events, verdict, trials)
         return verdict
 
     def event(self, at):
@@ -83,18 +83,39 @@ class Judgement:
     def error(answers):
         return "\n".join(f"{name}: {a['error']}" for name, a in answers.items() if "error" in a)
 
-    def pairs(self, answers):
-        """(number, ids that explain a difference, does it differ?) of each event."""
+    def reduce(self, events, verdict, trials):
+        """Leave out what the last event needs not to differ; yields runs, returns the text left."""
+        size = max(1, len(events) // 2)
+        while size and trials:
+            at = len(events) - 1 - size
+            while at >= 0 and trials:
+                fewer = events[:at] + events[at + size :]
+                trials -= 1
+                answers = yield reduced_text(fewer), False
+                if not self.error(answers) and self.unlisted(answers, fewer) == len(fewer) - 1:
+                    events = fewer
+                    verdict["kernel"], verdict["bpvs"] = (
+                        compare.show(answers[name]["results"][-1]) for name in ("kernel", "bpvs"))
+                at -= size
+            size //= 2
+        return reduced_text(events)
+
+    def pairs(self, answers, events=None):
+        """(number, ids that explain a difference, does it differ?) of each of the scenario's events
+        and the last looks, or of the events of a part of it."""
+        events = self.scenario.events if events is None else events
         ours, theirs = (answers[name]["results"] for name in ("kernel", "bpvs"))
+        passed = set()
         for number, (a, b) in enumerate(zip(ours, theirs)):
-            own = self.scenario.events[number].differs if number < len(self.scenario.events) else []
+            own = events[number].differs if number < len(events) else []
             differs = compare.differs(a, b)
             named = {i.rstrip("?"): i for i in self.scenario.differs + own}
-            ids = compare.explained(list(named), a, b) if differs else []
+            ids = compare.explained(list(named), a, b, passed) if differs else []
             yield number, [named[i] for i in ids], differs
 
-    def unlisted(self, answers):
-        return next((n for n, ids, differs in self.pairs(answers) if differs and not ids), None)
+    def unlisted(self, answers, events=None):
+        return next((n for n, ids, differs in self.pairs(answers, events) if differs and not ids),
+                    None)
 
     def met(self, answers):
         return [i for _, ids, differs in self.pairs(answers) if differs for i in ids]
@@ -103,26 +124,6 @@ class Judgement:
         """Differences that it names and does not show. `ID?` is one that need not show."""
         met = self.met(answers)
         return [i for i in self.scenario.ids() if i not in met and not i.endswith("?")]
-
-
-def reduce(events, verdict, trials):
-    """Leave out what the last event needs not to differ; yields runs, returns the text left."""
-    size = max(1, len(events) // 2)
-    while size and trials:
-        at = len(events) - 1 - size
-        while at >= 0 and trials:
-            fewer = events[:at] + events[at + size :]
-            trials -= 1
-            answers = yield reduced_text(fewer), False
-            if not Judgement.error(answers):
-                ours, theirs = (answers[name]["results"] for name in ("kernel", "bpvs"))
-                if compare.first_difference(ours, theirs) == len(fewer) - 1:
-                    events = fewer
-                    verdict["kernel"], verdict["bpvs"] = (
-                        compare.show(results[-1]) for results in (ours, theirs))
-            at -= size
-        size //= 2
-    return reduced_text(events)
 
 
 def reduced_text(events):

@@ -291,15 +291,33 @@ ANSWER = "  out c1: w1 > c1 icmp 3/3 ttl 64 quotes 36 about (c1:1 > w1:53 udp)"
 def test_a_reason_explains_what_it_is_the_reason_of(kernel, bpvs, explained):
     ours, theirs = [("frames", kernel)], [("frames", bpvs)]
     assert compare.differs(ours, theirs)
-    assert bool(compare.explained(["refused-not-local"], ours, theirs)) == explained
-    assert compare.explained(["zero-at-once"], ours, theirs) == ["zero-at-once"]
+    assert bool(compare.explained(["refused-not-local"], ours, theirs, set())) == explained
+    assert compare.explained(["zero-at-once"], ours, theirs, set()) == ["zero-at-once"]
 
 
 def test_two_reasons_explain_an_event_together():
     ours = [("frames", f"{REFUSED}: nothing\nA: nothing\n")]
     theirs = [("frames", f"{REFUSED}\n{ANSWER}\nA\n  in o: c1:1 > w1:53 tcp A\n")]
-    assert not compare.explained(["refused-not-local"], ours, theirs)
-    assert len(compare.explained(["refused-not-local", "marked-passed-on"], ours, theirs)) == 2
+    assert not compare.explained(["refused-not-local"], ours, theirs, set())
+    both = ["refused-not-local", "marked-passed-on"]
+    assert len(compare.explained(both, ours, theirs, set())) == 2
+
+
+@pytest.mark.parametrize("reply, explained", [
+    ("\n  out c1: w1:80 > c1:1 tcp A ttl 63", True),
+    ("\n  out c1: v1:80 > c1:1 tcp A ttl 63", False),
+])
+def test_who_got_what_was_passed_on_answers(reply, explained):
+    sent, answer, passed = "c1:1 w1:80 client sends PA", "c1:1 w1:80 server sends A", set()
+    ours = [("frames", f"{sent}\n  out c1: w1:80 > c1:1 tcp R\n{answer}: straight")]
+    theirs = [("frames", f"{sent}\n  in o: c1:1 > w1:80 tcp PA\n{answer}{reply}")]
+    assert bool(compare.explained(["marked-passed-on"], ours, theirs, passed)) == explained
+    # so it is in later events, and not before
+    for known in (passed, set()):
+        ours, theirs = [("frames", f"{answer}\n  out c1: r1:80 > c1:1 tcp A")], [
+            ("frames", f"{answer}{reply}")]
+        assert bool(compare.explained(["marked-passed-on"], ours, theirs, known)) == (
+            explained and known is passed)
 
 
 HOP = "  in r2: {}c1 > w7 icmp 3/0 ttl {} sum ok quotes 48 about (w7:80 > c1:1 tcp ttl 64)"
@@ -314,7 +332,7 @@ HOP = "  in r2: {}c1 > w7 icmp 3/0 ttl {} sum ok quotes 48 about (w7:80 > c1:1 t
 ])
 def test_a_hop_less_is_one_of_the_error_and_its_tunnel(kernel, bpvs, explained):
     ours, theirs = ([("frames", f"{REFUSED}\n{frame}")] for frame in (kernel, bpvs))
-    assert bool(compare.explained(["marked-errors-hop"], ours, theirs)) == explained
+    assert bool(compare.explained(["marked-errors-hop"], ours, theirs, set())) == explained
 
 
 class Place:
