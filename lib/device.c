@@ -243,38 +243,51 @@ static void dev_write(struct bpvs_dev *devs, const struct bpvs_link *l, __u32 fl
 	__atomic_store_n(&d->ifindex, (__u32)l->ifindex, __ATOMIC_RELEASE);
 }
 
+static bool is_gone(const struct bpvs_dev *d, const struct bpvs_link *ls, size_t num)
+{
+	return d->ifindex && !link_by_index(ls, num, (int)d->ifindex);
+}
+
 static void forget_gone(struct bpvs_dev *devs, const struct bpvs_link *ls, size_t num)
 {
 	for (size_t i = 0; i < BPVS_DEVS; i++)
-		if (devs[i].ifindex && !link_by_index(ls, num, (int)devs[i].ifindex))
+		if (is_gone(&devs[i], ls, num))
 			memset(&devs[i], 0, sizeof(devs[i]));
+}
+
+static bool is_covered(const struct bpvs_dev *devs, const struct bpvs_link *l)
+{
+	const struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
+
+	return d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED);
 }
 
 static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const struct bpvs_link *l,
 		 enum bpvs_mode mode)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
-	__u32 was = d->ifindex == (__u32)l->ifindex ? d->flags : 0, id;
-	bool known = was & BPVS_DEV_COVERED, made;
 	/* Of one that was a port in between, what is known of its forwarding stays (uncover()). */
-	__u32 flags =
-		known ? was & ~(__u32)BPVS_DEV_REDIRECT : (was & DEV_FORWARD) | BPVS_DEV_COVERED;
+	__u32 keep = d->ifindex == (__u32)l->ifindex ? d->flags & DEV_FORWARD : 0, id;
+	__u32 flags = keep | BPVS_DEV_COVERED;
+	bool made;
 	int err;
 
-	if (!known) {
-		err = cover_xdp(p, l, mode, &flags);
+	if (is_covered(devs, l)) {
+		dev_describe(d, l);
+		return 0;
+	}
+	err = cover_xdp(p, l, mode, &flags);
+	if (err)
+		return err;
+	if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
+		/* First, lest a kill leaves a qdisc that nobody knows to be ours. */
+		dev_write(devs, l, keep | BPVS_DEV_QDISC);
+		err = bpvs_tc_put(l->ifindex, p->fd_tc, &made);
 		if (err)
-			return err;
-		if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
-			/* First, lest a kill leaves a qdisc that nobody knows to be ours. */
-			dev_write(devs, l, (was & DEV_FORWARD) | BPVS_DEV_QDISC);
-			err = bpvs_tc_put(l->ifindex, p->fd_tc, &made);
-			if (err)
-				return bpvs_fail(err, "cannot attach to TC ingress of %s: %s",
-						 l->name, strerror(-err));
-			if (made)
-				flags |= BPVS_DEV_QDISC;
-		}
+			return bpvs_fail(err, "cannot attach to TC ingress of %s: %s", l->name,
+					 strerror(-err));
+		if (made)
+			flags |= BPVS_DEV_QDISC;
 	}
 	dev_write(devs, l, flags);
 	return 0;
@@ -303,13 +316,6 @@ static void xdp_drop(const struct bpvs_programs *p, int ifindex)
 		if (!bpf_xdp_query_id(ifindex, (int)modes[i], &id) && id && id == p->xdp_id)
 			bpf_xdp_detach(ifindex, modes[i], NULL);
 	}
-}
-
-static bool is_covered(const struct bpvs_dev *devs, const struct bpvs_link *l)
-{
-	const struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
-
-	return d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED);
 }
 
 /* It has become a port since; what forwarding we switched on is mark.c's to undo. */
@@ -361,15 +367,19 @@ int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enu
 		struct bpvs_dev *d = &devs[ls[i].ifindex % BPVS_DEVS];
 		int lower = ls[i].lower ? ls[i].lower : ls[i].ifindex;
 
-		if (d->ifindex == (__u32)ls[i].ifindex && can_redirect(devs, lower, mode))
+		if (d->ifindex != (__u32)ls[i].ifindex)
+			continue;
+		if (can_redirect(devs, lower, mode))
 			__atomic_or_fetch(&d->flags, BPVS_DEV_REDIRECT, __ATOMIC_RELEASE);
+		else
+			__atomic_and_fetch(&d->flags, ~(__u32)BPVS_DEV_REDIRECT, __ATOMIC_RELEASE);
 	}
 out:
 	free(ls);
 	return err;
 }
 
-int bpvs_devices_refresh(struct bpvs_dev *devs, bool *ret_stale)
+int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale)
 {
 	struct bpvs_link *ls = NULL;
 	size_t num = 0;
@@ -378,16 +388,30 @@ int bpvs_devices_refresh(struct bpvs_dev *devs, bool *ret_stale)
 
 	if (err)
 		return err;
-	forget_gone(devs, ls, num);
+	/* Some may have come, and been entered, since the list was made: to erase is for later. */
+	for (size_t i = 0; i < BPVS_DEVS; i++)
+		stale |= is_gone(&devs[i], ls, num);
 	for (size_t i = 0; i < num; i++) {
 		/* Its flags are others' to change, who may do so just now. */
 		if (is_covered(devs, &ls[i]))
 			dev_describe(&devs[ls[i].ifindex % BPVS_DEVS], &ls[i]);
-		stale |= wanted(&ls[i], NULL) != is_covered(devs, &ls[i]);
+		stale |= all && wanted(&ls[i], NULL) != is_covered(devs, &ls[i]);
 	}
 	free(ls);
 	*ret_stale = stale;
 	return 0;
+}
+
+int bpvs_devices_forget(struct bpvs_dev *devs)
+{
+	struct bpvs_link *ls = NULL;
+	size_t num = 0;
+	int err = bpvs_links_get(&ls, &num);
+
+	if (!err)
+		forget_gone(devs, ls, num);
+	free(ls);
+	return err;
 }
 
 int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs)

@@ -624,14 +624,19 @@ static void devices_renew(struct bpvs_instance *in, const struct bpvs_anchor *a)
 	bool stale;
 	int lock;
 
-	if (bpvs_devices_refresh(in->devs, &stale) || !stale || !a->all_devs)
+	if (bpvs_devices_refresh(in->devs, a->all_devs, &stale) || !stale)
 		return;
 	/* Lest something is put on a device where whoever takes the instance down has been. */
 	if (bpvs_lock_take(&lock))
 		return;
-	if (__atomic_load_n(&a->ready, __ATOMIC_ACQUIRE)) {
-		bpvs_devices_cover(&p, in->devs, (enum bpvs_mode)a->mode, NULL);
+	/* Not where it was taken down since. */
+	if (!bpvs_lock(in)) {
+		if (a->all_devs)
+			bpvs_devices_cover(&p, in->devs, (enum bpvs_mode)a->mode, NULL);
+		else
+			bpvs_devices_forget(in->devs);
 		bpvs_out_cover(in);
+		bpvs_unlock(in);
 	}
 	bpvs_lock_drop(lock);
 }

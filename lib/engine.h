@@ -42,7 +42,13 @@ int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num);
 /* TC filters on one side of a device's clsact qdisc (a TC_H_MAKE() of it); negative on failure. */
 int bpvs_filters_count(int ifindex, __u32 parent);
 
-/* ---- device.c: our programs on devices ---- */
+/*
+ * ---- device.c: our programs on devices ----
+ *
+ * Once there is an instance, bpvs_devs is changed under both locks, that of up and down and that of
+ * the tables: the former is for what is on devices, and who has the latter alone (mark.c, out.c)
+ * may trust the entries that it finds, and sets its own flags in them.
+ */
 
 struct bpvs_programs {
 	int fd_xdp;
@@ -56,14 +62,16 @@ int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enu
 		       const char *const *only);
 /*
  * It went. Should there be one of that number again, without our programs, it is not taken for the
- * one that was covered. Under the instance's lock.
+ * one that was covered.
  */
 void bpvs_device_forget(const struct bpvs_programs *p, struct bpvs_dev *devs, int ifindex);
 /*
- * What has changed of those that have them, such as their MACs. Stale: there are devices to put
- * them on, or to take them off, where none were named.
+ * What has changed of those that have them, such as their MACs; without a lock. Stale: some went,
+ * or, where none were named (`all`), there are devices to put them on, or to take them off.
  */
-int bpvs_devices_refresh(struct bpvs_dev *devs, bool *ret_stale);
+int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale);
+/* Those that went. */
+int bpvs_devices_forget(struct bpvs_dev *devs);
 /* Take them off again, wherever in this namespace they are. */
 int bpvs_devices_bare(const struct bpvs_programs *p, const struct bpvs_dev *devs);
 /* A program on bpvs0, or at egress; it may be there already. */

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include "engine.h"
+#include "lock.h"
 #include "netlink.h"
 
 /* Room for what a burst of new devices says while we are at work; one message has some 1.5 KB. */
@@ -71,12 +72,16 @@ static int listen_drain(struct listener *l)
 static void forget(struct listener *l, struct bpvs_instance *in)
 {
 	struct bpvs_programs p = { .tc_id = bpvs_instance_anchor(in)->tc_id };
+	int lock;
 
-	if (bpvs_lock(in))
+	if (bpvs_lock_take(&lock))
 		return;
-	while (l->num_gone)
-		bpvs_device_forget(&p, in->devs, l->gone[--l->num_gone]);
-	bpvs_unlock(in);
+	if (!bpvs_lock(in)) {
+		while (l->num_gone)
+			bpvs_device_forget(&p, in->devs, l->gone[--l->num_gone]);
+		bpvs_unlock(in);
+	}
+	bpvs_lock_drop(lock);
 }
 
 /* A number that went may be another device's by now, or the same one's, back from elsewhere. */

@@ -2,10 +2,12 @@
 """The lock of the tables: who waits for whom, and what becomes of it when its holder stops or dies."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -115,6 +117,79 @@ def test_down_waits_and_tells_who_comes_later(words, holder):
         down.wait(PATIENCE)
         subprocess.run([*words, BPVS, "up", "--mode", "tc", "--conns", "1k"], check=True,
                        capture_output=True)
+
+
+# ---- devices, which are entered and erased under both locks ----
+
+HOLDS_UP_AND_DOWN = ("import socket; s = socket.socket(socket.AF_UNIX); s.bind('\\0bpvs-tables');"
+                     "s.listen(); print('ok', flush=True); input(); s.close();"
+                     "print('ok', flush=True); input()")
+
+
+class UpAndDown(Holder):
+    def __init__(self, words):
+        self.process = subprocess.Popen([*words, sys.executable, "-c", HOLDS_UP_AND_DOWN],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        """It has the lock from the beginning."""
+        return super().ask(line) if line == "unlock" else self.process.stdout.readline().strip()
+
+
+def bpftool(*argv):
+    return json.loads(subprocess.run(["bpftool", "-j", *map(str, argv)], check=True,
+                                     capture_output=True).stdout)
+
+
+def entries(words):
+    """The numbers of the devices that the engine knows of."""
+    shown = subprocess.run([*words, "tc", "filter", "show", "dev", "d0", "ingress"], check=True,
+                           capture_output=True, text=True).stdout
+    prog = bpftool("prog", "show", "id", re.search(r"bpvs_tc.* id (\d+)", shown).group(1))
+    for number in prog["map_ids"]:
+        if bpftool("map", "show", "id", number)["name"] == "bpvs_devs":
+            values = (bytes(int(b, 16) for b in e["value"])
+                      for e in bpftool("map", "dump", "id", number))
+            return {int.from_bytes(v[:4], sys.byteorder) for v in values} - {0}
+    raise AssertionError("no bpvs_devs")
+
+
+def number_of(words, dev):
+    shown = subprocess.run([*words, "ip", "-j", "link", "show", "dev", dev], check=True,
+                           capture_output=True).stdout
+    return json.loads(shown)[0]["ifindex"]
+
+
+@pytest.mark.parametrize("verb", ["status", "watch"])
+@pytest.mark.parametrize("kind", [Holder, UpAndDown])
+def test_devices_wait_for_either_lock(words, kind, verb):
+    """Whoever sets flags in an entry has the one, and whoever covers a device the other."""
+    run = lambda *argv: subprocess.run([*words, *argv], check=True, capture_output=True)
+    run("ip", "link", "add", "old0", "type", "veth", "peer", "name", "old1")
+    run(BPVS, "status")
+    old = number_of(words, "old0")
+    assert old in entries(words)
+    holder = kind(words)
+    process = None
+    try:
+        assert holder.ask("lock") == "ok"
+        run("ip", "link", "del", "old0")
+        run("ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1")
+        new = number_of(words, "new0")
+        process = subprocess.Popen([*words, BPVS, verb], stdout=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert {old, new} & entries(words) == {old}
+        assert holder.ask("unlock") == "ok"
+        end = time.monotonic() + PATIENCE
+        while {old, new} & entries(words) != {new} and time.monotonic() < end:
+            time.sleep(0.1)
+        assert {old, new} & entries(words) == {new}
+    finally:
+        for each in filter(None, (holder.process, process)):
+            each.kill()
+            each.communicate(timeout=PATIENCE)
+        run("ip", "link", "del", "new0")
 
 
 # ---- the preloaded library ----
