@@ -69,7 +69,7 @@ static int tc_query(int ifindex, enum bpf_tc_attach_point at, __u32 *ret_prog_id
 
 	tc_hook(&hook, ifindex);
 	hook.attach_point = at;
-	/* No qdisc is EINVAL, no filter ENOENT. */
+	/* No qdisc is EINVAL, no filter ENOENT, or EINVAL where there never was one. */
 	if (bpf_tc_query(&hook, &o))
 		return -ENOENT;
 	*ret_prog_id = o.prog_id;
@@ -266,9 +266,12 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 		 enum bpvs_mode mode)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
-	/* Of one that was a port in between, what is known of its forwarding stays (uncover()). */
-	__u32 keep = d->ifindex == (__u32)l->ifindex ? d->flags & DEV_FORWARD : 0, id;
-	__u32 flags = keep | BPVS_DEV_COVERED;
+	__u32 was = d->ifindex == (__u32)l->ifindex ? d->flags : 0, id;
+	/*
+	 * Of one that was a port in between, what is known of its forwarding stays (uncover()). Of
+	 * one whose cover ended by a kill, that the qdisc is ours.
+	 */
+	__u32 keep = was & (DEV_FORWARD | BPVS_DEV_QDISC), flags = keep | BPVS_DEV_COVERED;
 	bool made;
 	int err;
 
@@ -281,7 +284,7 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 		return err;
 	if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
 		/* First, lest a kill leaves a qdisc that nobody knows to be ours. */
-		dev_write(devs, l, keep | BPVS_DEV_QDISC);
+		dev_write(devs, l, keep | (bpvs_qdisc_missing(l->ifindex) ? BPVS_DEV_QDISC : 0));
 		err = bpvs_tc_put(l->ifindex, p->fd_tc, &made);
 		if (err)
 			return bpvs_fail(err, "cannot attach to TC ingress of %s: %s", l->name,

@@ -41,6 +41,8 @@ struct bpvs_link {
 int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num);
 /* TC filters on one side of a device's clsact qdisc (a TC_H_MAKE() of it); negative on failure. */
 int bpvs_filters_count(int ifindex, __u32 parent);
+/* Surely there is no clsact qdisc, nor one of kind ingress: who puts a program there makes it. */
+bool bpvs_qdisc_missing(int ifindex);
 
 /*
  * ---- device.c: our programs on devices ----

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,4 +137,17 @@ int bpvs_filters_count(int ifindex, __u32 parent)
 	int num = 0, err = bpvs_nl_dump(RTM_GETTFILTER, &m, sizeof(m), filter_message, &num);
 
 	return err ? err : num;
+}
+
+bool bpvs_qdisc_missing(int ifindex)
+{
+	struct tcmsg m = {
+		.tcm_family = AF_UNSPEC,
+		.tcm_ifindex = ifindex,
+		.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0),
+	};
+	struct bpvs_nl nl;
+
+	bpvs_nl_begin(&nl, RTM_GETQDISC, 0, &m, sizeof(m));
+	return bpvs_nl_send(&nl) == -ENOENT;
 }

@@ -371,6 +371,35 @@ def test_up_and_down_killed_at_random_instants(lone, mode):
     assert killed >= 6
 
 
+def killed_at(lone, build, call, *argv, after=False):
+    """A tool that is killed in place of its call-th attaching of a TC filter, or right after it."""
+    env = dict(os.environ, LD_PRELOAD=str(build / "tests" / "prog" / "libkill-at.so"),
+               BPVS_KILL_AT=str(call), **({"BPVS_KILL_AFTER": "1"} if after else {}))
+    process = inside(lone.host, *argv, env=env)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["at", "after"])
+@pytest.mark.parametrize("there", [False, True], ids=["none", "there"])
+@pytest.mark.parametrize("looks", [0, 2])
+def test_killed_between_qdisc_and_filter(lone, build, after, there, looks):
+    """The qdisc goes by which it was made, whoever had a look since; that of others stays."""
+    lone.up("--mode", "tc")
+    netns.join(lone.host, "late0", lone.peer, "late0")
+    if there:
+        lone.host.run("tc", "qdisc", "add", "dev", "late0", "clsact")
+    killed_at(lone, build, 1, lone.adm, "-Ln", after=after)
+    assert "clsact" in lone.host.run("tc", "qdisc", "show", "dev", "late0").stdout
+    assert ("bpvs_tc" in lone.filters("late0")) == after
+    for _ in range(looks):
+        lone.ipvsadm("-Ln")
+        assert "bpvs_tc" in lone.filters("late0")
+    lone.down()
+    lone.assert_bare(but=("late0",))
+    assert ("clsact" in lone.host.run("tc", "qdisc", "show", "dev", "late0").stdout) == there
+
+
 @pytest.mark.parametrize("mode", ["xdp", "tc"])
 def test_down_leaves_nothing(lone, mode):
     lone.up("--mode", mode)
