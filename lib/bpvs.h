@@ -85,7 +85,7 @@ struct bpvs_device_info {
 	const char *why; /* "" or a reason in parentheses, after a space */
 };
 
-/* Every device of the namespace but lo. */
+/* Every device of the namespace; lo only where there is something amiss. */
 int bpvs_device_walk(struct bpvs_instance *in,
 		     int (*cb)(const struct bpvs_device_info *dev, void *arg), void *arg);
 

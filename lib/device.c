@@ -453,9 +453,13 @@ static const char *tc_only(const struct bpvs_link *l, const struct bpvs_dev *d,
 			: " (a virtual device: TC keeps its offloads)";
 }
 
-static struct bpvs_device_info device_info(const struct bpvs_link *l, const struct bpvs_dev *d,
-					   const struct bpvs_anchor *a)
+#define NOT_OUT " (what this host sends by it is not seen: no program at egress)"
+
+static struct bpvs_device_info device_info(const struct bpvs_instance *in,
+					   const struct bpvs_link *l)
 {
+	const struct bpvs_dev *d = &in->devs[l->ifindex % BPVS_DEVS];
+	const struct bpvs_anchor *a = bpvs_instance_anchor(in);
 	struct bpvs_device_info i = { .name = l->name, .how = "none", .why = "" };
 	bool ours = d->ifindex == (__u32)l->ifindex && (d->flags & BPVS_DEV_COVERED);
 	__u32 id;
@@ -475,23 +479,26 @@ static struct bpvs_device_info device_info(const struct bpvs_link *l, const stru
 		i.how = d->flags & BPVS_DEV_NATIVE ? "xdp native + tc" : "xdp generic + tc";
 	else
 		i = (struct bpvs_device_info){ l->name, "tc", tc_only(l, d, a) };
+	if (ours && bpvs_out_lacks(in, d))
+		i.why = NOT_OUT;
 	return i;
 }
 
 int bpvs_device_walk(struct bpvs_instance *in,
 		     int (*cb)(const struct bpvs_device_info *dev, void *arg), void *arg)
 {
-	const struct bpvs_anchor *a = bpvs_instance_anchor(in);
 	struct bpvs_link *ls = NULL;
 	size_t num = 0;
 	int r = bpvs_links_get(&ls, &num);
 
 	for (size_t i = 0; i < num && !r; i++) {
-		struct bpvs_device_info info =
-			device_info(&ls[i], &in->devs[ls[i].ifindex % BPVS_DEVS], a);
+		struct bpvs_device_info info = { ls[i].name, "none", NOT_OUT };
 
 		if (!(ls[i].flags & IFF_LOOPBACK))
-			r = cb(&info, arg);
+			info = device_info(in, &ls[i]);
+		else if (!bpvs_out_lacks(in, NULL))
+			continue;
+		r = cb(&info, arg);
 	}
 	free(ls);
 	return r;

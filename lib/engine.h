@@ -88,6 +88,8 @@ int bpvs_tc_drop(int ifindex, bool qdisc);
 
 /* Have devices that came since carry the program at egress too, where the others do. */
 void bpvs_out_cover(struct bpvs_instance *in);
+/* It could not be put on a device that is served, or on lo (NULL). */
+bool bpvs_out_lacks(const struct bpvs_instance *in, const struct bpvs_dev *d);
 
 /* ---- memory.c ---- */
 

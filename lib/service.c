@@ -123,8 +123,9 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 	int err;
 
 	if (id && (in->svcs[id].flags & BPVS_SVC_IN_USE)) {
-		/* A killed tool may not have come to that. */
+		/* What may not have been possible, or needed, when it came. */
 		err = svc_route(in, &info->key);
+		bpvs_out_svc(in, &info->key);
 		return err ?: -EEXIST;
 	}
 	err = svc_check(info);

@@ -385,6 +385,7 @@ int bpvs_tables_need(struct bpvs_instance *in)
 		bpvs_svcs_repair(in);
 		bpvs_rip_repair(in);
 		bpvs_buckets_repair(in);
+		bpvs_out_repair(in);
 	}
 	return err;
 }

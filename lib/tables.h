@@ -212,6 +212,8 @@ bool bpvs_marks_there(const struct bpvs_instance *in);
 /* A service is there, or a destination whose address is of this type. */
 void bpvs_out_svc(struct bpvs_instance *in, const struct bpvs_svc_key *key);
 void bpvs_out_dest(struct bpvs_instance *in, int type);
+/* After a tool that was killed: what is there has it. */
+void bpvs_out_repair(struct bpvs_instance *in);
 
 /* ---- route.c ---- */
 

@@ -400,6 +400,30 @@ def test_killed_between_qdisc_and_filter(lone, build, after, there, looks):
     assert ("clsact" in lone.host.run("tc", "qdisc", "show", "dev", "late0").stdout) == there
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["at", "after"])
+@pytest.mark.parametrize("what, call", [("service", 1), ("service", 2), ("service", 3),
+                                        ("server", 1), ("server", 2)])
+def test_killed_before_egress(lone, build, what, call, after):
+    """The service is there, or its server is this host: its packets that leave here are seen."""
+    lone.up("--mode", "tc")
+    devices = ("lo", "eth0", "eth1")
+    if what == "service":
+        killed_at(lone, build, call, lone.adm, "-A", "-t", "10.99.0.1:80", after=after)
+    else:
+        lone.host.ip("link", "set", "lo", "up")
+        lone.ipvsadm("-A", "-t", "192.168.1.111:80")
+        lone.ipvsadm("-a", "-t", "192.168.1.111:80", "-r", "10.98.0.1:80", "-m")
+        lone.host.ip("addr", "add", "10.98.0.1/32", "dev", "lo")
+        killed_at(lone, build, call, lone.adm, "-e", "-t", "192.168.1.111:80", "-r",
+                  "10.98.0.1:80", "-m", after=after)
+    table = lone.ipvsadm("-Ln").stdout
+    assert ("10.99.0.1:80" if what == "service" else "10.98.0.1:80") in table
+    assert all("bpvs_out" in lone.filters(dev, "egress") for dev in devices)
+    objects = lone.objects()
+    lone.down()
+    lone.assert_bare(objects)
+
+
 @pytest.mark.parametrize("mode", ["xdp", "tc"])
 def test_down_leaves_nothing(lone, mode):
     lone.up("--mode", mode)
@@ -574,6 +598,25 @@ ACCEPT = "1,6 0 0 4294967295,"  # classic BPF, as tc takes it by hand
 
 def add_filter(lone, dev, side):
     lone.host.run("tc", "filter", "add", "dev", dev, side, "pref", "7", "bpf", "bytecode", ACCEPT)
+
+
+@pytest.mark.parametrize("dev", ["lo", "eth0"])
+def test_place_at_egress_is_taken(lone, dev):
+    """By a filter of ours' priority, but of another protocol. What cannot be had, status tells."""
+    lone.up("--mode", "tc")
+    lone.host.run("tc", "filter", "add", "dev", dev, "egress", "pref", "185", "protocol", "ip", "bpf",
+                  "bytecode", ACCEPT)
+    assert lone.devices() == {"eth0": "tc", "eth1": "tc"}
+    lone.ipvsadm("-A", "-t", "10.99.0.1:80")
+    amiss = " (what this host sends by it is not seen: no program at egress)"
+    assert lone.devices() == {
+        "lo": {"lo": "none" + amiss, "eth0": "tc", "eth1": "tc"},
+        "eth0": {"eth0": "tc" + amiss, "eth1": "tc"}}[dev]
+    lone.host.run("tc", "filter", "del", "dev", dev, "egress", "pref", "185")
+    if dev == "lo":
+        lone.ipvsadm("-A", "-t", "10.99.0.2:80")
+        assert lone.devices() == {"eth0": "tc", "eth1": "tc"}
+        assert all("bpvs_out" in lone.filters(each, "egress") for each in ("lo", "eth0", "eth1"))
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

@@ -191,6 +191,11 @@ void bpvs_out_dest(struct bpvs_instance *in, int type)
 	(void)in, (void)type;
 }
 
+void bpvs_out_repair(struct bpvs_instance *in)
+{
+	(void)in;
+}
+
 int bpvs_map_svc_put(struct bpvs_instance *in, const struct bpvs_svc_key *key, __u32 id)
 {
 	__u32 old = fake_map_find(in, key);
