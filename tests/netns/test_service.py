@@ -58,3 +58,16 @@ def test_without_an_engine_the_rules_stay(service, verb):
     assert not service.is_up()
     if verb == "save":
         assert done.returncode and "no instance" in done.stderr
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_stop_tells_of_what_it_cannot_take_down(service, tmp_path):
+    """None is as good as one that was taken down, but no other failure is."""
+    bpvs = tmp_path / "bin" / "bpvs"
+    bpvs.parent.mkdir()
+    bpvs.write_text("#!/bin/sh\necho 'bpvs: cannot' >&2\nexit 1\n")
+    bpvs.chmod(0o755)
+    service.path = f"{bpvs.parent}:{service.path}"
+    done = service.run("stop", check=False)
+    assert (done.returncode, done.stderr) == (1, "bpvs: cannot\n")
