@@ -278,7 +278,18 @@ def test_units(make_root):
     root.sh("echo '-a -t 10.9.9.9:80 -r 10.0.0.2:80' >>/etc/bpvs/rules")
     assert root.run("systemctl", "reload", "bpvs", check=False).returncode != 0
     assert "Service not defined" in root.run("journalctl", "--no-pager", "-u", "bpvs").stdout
-    # whoever removes the package does not want to be left with an engine and no tool
+    # by hand first, and the unit has nothing left to do
+    root.sh("bpvs down; systemctl stop bpvs")
+    assert root.run("systemctl", "is-failed", "bpvs", check=False).stdout == "inactive\n"
+    # whoever removes the package does not want to be left with an engine and no tool, nor without
+    # the rules that are to be saved; debootstrap's policy would keep maintainers' scripts from units
+    root.sh("""rm -f /usr/sbin/policy-rc.d
+        echo '-A -t 10.0.0.1:80 -s rr' >/etc/bpvs/rules; systemctl start bpvs; ipvsadm -A -f 8 -s sed""")
+    root.apt("remove", "bpvs")
+    assert root.status("bpvs-ipvsadm") == "config-files"
+    assert root.run("cat", "/etc/bpvs/rules").stdout == "-A -t 10.0.0.1:80 -s rr\n-A -f 8 -s sed\n"
+    assert root.run("systemctl", "is-failed", "bpvs", check=False).stdout == "inactive\n"
+    assert not root.run("tc", "filter", "show", "dev", "eth0", "ingress").stdout
     root.apt("purge", *NAMES)
     assert not root.run("tc", "filter", "show", "dev", "eth0", "ingress").stdout
     left = [f for f in remains(root) if "/systemd/system/keepalived" not in f]
