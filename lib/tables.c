@@ -428,31 +428,41 @@ void bpvs_tables_leave(struct bpvs_instance *in)
 /* ---- handing out ids ---- */
 
 /* An id that is ready, or the next that was never used; 0 when there is neither. */
-static __u32 ids_take(struct bpvs_instance *in, struct bpvs_ids *ids, enum bpvs_tool_word high)
+static int ids_take(struct bpvs_instance *in, struct bpvs_ids *ids, enum bpvs_tool_word high,
+		    __u32 *ret)
 {
-	__u32 id;
+	__u32 *word = &in->cfg->tool_reserved[high], id;
+	int err;
 
-	if (ids->num_ready)
-		return ids->ready[--ids->num_ready];
-	id = tool_word(in, high) ?: 1;
-	if (id >= ids->max)
+	if (ids->num_ready) {
+		*ret = ids->ready[--ids->num_ready];
 		return 0;
+	}
+	id = *word ?: 1;
+	if (id >= ids->max) {
+		*ret = 0;
+		return 0;
+	}
 	/* Before the slot is written: after a crash it must be within what is scanned. */
-	__atomic_store_n(&in->cfg->tool_reserved[high], id + 1, __ATOMIC_RELEASE);
-	return bpvs_reach(in) ? 0 : id;
+	__atomic_store_n(word, id + 1, __ATOMIC_RELEASE);
+	err = bpvs_reach(in);
+	if (err)
+		__atomic_store_n(word, id, __ATOMIC_RELEASE);
+	else
+		*ret = id;
+	return err;
 }
 
 int bpvs_tables_new_svc(struct bpvs_instance *in, __u32 *ret)
 {
-	__u32 id = ids_take(in, &in->tables->svcs, BPVS_TOOL_SVC_HIGH);
+	__u32 id;
+	int err = ids_take(in, &in->tables->svcs, BPVS_TOOL_SVC_HIGH, &id);
 
-	if (!id && in->tables->svcs.waiting) {
-		int err = bpvs_tables_recycle(in);
-
-		if (err)
-			return err;
-		id = ids_take(in, &in->tables->svcs, BPVS_TOOL_SVC_HIGH);
-	}
+	if (!err && !id && in->tables->svcs.waiting)
+		err = bpvs_tables_recycle(in)
+			      ?: ids_take(in, &in->tables->svcs, BPVS_TOOL_SVC_HIGH, &id);
+	if (err)
+		return err;
 	if (!id)
 		return -ENOSPC;
 	*ret = id;
@@ -461,23 +471,18 @@ int bpvs_tables_new_svc(struct bpvs_instance *in, __u32 *ret)
 
 int bpvs_tables_new_dest(struct bpvs_instance *in, __u32 *ret)
 {
-	__u32 id = ids_take(in, &in->tables->dests, BPVS_TOOL_DEST_HIGH);
+	__u32 id;
+	int err = ids_take(in, &in->tables->dests, BPVS_TOOL_DEST_HIGH, &id);
 
-	if (!id) {
-		int err = bpvs_tables_recycle(in);
-
-		if (err)
-			return err;
-		id = ids_take(in, &in->tables->dests, BPVS_TOOL_DEST_HIGH);
-	}
-	if (!id) {
-		/* Full of removed ones: give up those without connections before their time. */
-		int err = sweep_trash(in, 0) ? bpvs_tables_recycle(in) : -ENOSPC;
-
-		if (err)
-			return err;
-		id = ids_take(in, &in->tables->dests, BPVS_TOOL_DEST_HIGH);
-	}
+	if (!err && !id)
+		err = bpvs_tables_recycle(in)
+			      ?: ids_take(in, &in->tables->dests, BPVS_TOOL_DEST_HIGH, &id);
+	/* Full of removed ones: give up those without connections before their time. */
+	if (!err && !id && sweep_trash(in, 0))
+		err = bpvs_tables_recycle(in)
+			      ?: ids_take(in, &in->tables->dests, BPVS_TOOL_DEST_HIGH, &id);
+	if (err)
+		return err;
 	if (!id)
 		return -ENOSPC;
 	*ret = id;

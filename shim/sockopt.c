@@ -30,7 +30,10 @@ static bool protocol_known(unsigned int protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
 }
 
-/* A service by its mark has no protocol here; to the kernel it has one that it does not look at. */
+/*
+ * A service by its mark has no protocol here. To the kernel it has the one that it was given, by
+ * which it is not found, but a change of it that comes with another is refused (ESRCH).
+ */
 static struct bpvs_svc_key key_of(__u16 protocol, __be32 addr, __be16 port, __u32 fwmark)
 {
 	if (fwmark)

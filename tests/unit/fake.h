@@ -19,6 +19,7 @@ struct fake {
 	struct bpvs_stats *stats;	/* the sums that bpvs_map_sum() gives */
 	struct bpvs_bucket_unit *units; /* of all chunks there may be */
 	__u32 chunks_most;		/* refuse to make more, if not 0 */
+	int reach;			/* what bpvs_reach() says */
 	__u32 clock;
 	unsigned int graces; /* grace periods waited for */
 };

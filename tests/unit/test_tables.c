@@ -648,6 +648,26 @@ static void test_errors(void **state)
 	fake_free(in);
 }
 
+/* No memory to see more of the arrays is not that they are full, and costs no place. */
+static void test_out_of_reach(void **state)
+{
+	struct bpvs_svc_info svc, other = svc_info(2, BPVS_SCHED_RR);
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+	__u32 svcs = bpvs_tables_svc_high(in), dests = bpvs_tables_dest_high(in);
+
+	(void)state;
+	fake_of(in)->reach = -ENOMEM;
+	assert_int_equal(bpvs_svc_add(in, &other), -ENOMEM);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), -ENOMEM);
+	assert_int_equal(bpvs_tables_svc_high(in), svcs);
+	assert_int_equal(bpvs_tables_dest_high(in), dests);
+	fake_of(in)->reach = 0;
+	assert_int_equal(bpvs_svc_add(in, &other), 0);
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	fake_free(in);
+}
+
 /* A tool killed between marking and listing: the list has the last word, however late. */
 static void test_killed_between(void **state)
 {
@@ -925,13 +945,14 @@ static void test_backup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),	       cmocka_unit_test(test_random_tight),
-		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_revival),
-		cmocka_unit_test(test_killed_between), cmocka_unit_test(test_thresholds),
-		cmocka_unit_test(test_local),	       cmocka_unit_test(test_wrr_change),
-		cmocka_unit_test(test_filter),	       cmocka_unit_test(test_rips),
-		cmocka_unit_test(test_tables_full),    cmocka_unit_test(test_table_repair),
-		cmocka_unit_test(test_backup),	       cmocka_unit_test(test_tunnels),
+		cmocka_unit_test(test_random),	     cmocka_unit_test(test_random_tight),
+		cmocka_unit_test(test_errors),	     cmocka_unit_test(test_revival),
+		cmocka_unit_test(test_out_of_reach), cmocka_unit_test(test_killed_between),
+		cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_local),
+		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_rips),	     cmocka_unit_test(test_tables_full),
+		cmocka_unit_test(test_table_repair), cmocka_unit_test(test_backup),
+		cmocka_unit_test(test_tunnels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
