@@ -9,20 +9,27 @@
 #include "bpvs.h"
 #include "verbs.h"
 
-/* What changed since the last time, for a log: most of what comes is routine. */
-static void tell(int err, void *arg)
-{
-	int *last = arg;
+struct told {
+	int err;
+	bool named;
+};
 
-	if (err == *last)
+/* What changed since the last time, for a log: most of what comes is routine. */
+static void tell(int err, bool named, void *arg)
+{
+	struct told *last = arg;
+
+	if (err == last->err && named == last->named)
 		return;
-	*last = err;
-	if (!err)
-		printf("devices are covered as they come\n");
-	else if (err == -ENOENT)
+	*last = (struct told){ err, named };
+	if (err == -ENOENT)
 		printf("there is no engine in this network namespace, waiting for one\n");
-	else
+	else if (err)
 		fprintf(stderr, "bpvs watch: %s\n", *bpvs_error() ? bpvs_error() : strerror(-err));
+	else if (named)
+		printf("the engine serves the devices named to it (--dev), and none that come\n");
+	else
+		printf("devices are covered as they come\n");
 }
 
 /* A descriptor that can be read when the program is to end. */
@@ -40,7 +47,8 @@ static int signals_open(void)
 
 int cmd_watch(int argc, char **argv)
 {
-	int last = 1, stop, err;
+	struct told last = { .err = 1 };
+	int stop, err;
 
 	if (argc > 1) {
 		fprintf(stderr, "bpvs watch: unexpected argument: %s\n", argv[1]);

@@ -92,9 +92,9 @@ int bpvs_device_walk(struct bpvs_instance *in,
 /*
  * watch.c: cover devices as they appear, until the descriptor can be read. Whether an instance is
  * there to cover them for is told at the start and after each change of devices: 0, -ENOENT for
- * none, or another error.
+ * none, or another error. named: the one that is there covers what it was told, and no others.
  */
-int bpvs_watch(int stop, void (*tell)(int err, void *arg), void *arg);
+int bpvs_watch(int stop, void (*tell)(int err, bool named, void *arg), void *arg);
 
 /* Exclusive lock of the instance's tables between tools; given back by unlock, close or death. */
 int bpvs_lock(struct bpvs_instance *in);

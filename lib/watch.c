@@ -85,7 +85,7 @@ static void forget(struct listener *l, struct bpvs_instance *in)
 }
 
 /* A number that went may be another device's by now, or the same one's, back from elsewhere. */
-static int renew(struct listener *l)
+static int renew(struct listener *l, bool *ret_named)
 {
 	struct bpvs_instance *in;
 	bool went = l->num_gone;
@@ -96,13 +96,15 @@ static int renew(struct listener *l)
 		bpvs_close(in);
 		err = bpvs_open(&in);
 	}
-	if (!err)
+	if (!err) {
+		*ret_named = !bpvs_instance_anchor(in)->all_devs;
 		bpvs_close(in);
+	}
 	l->num_gone = 0;
 	return err;
 }
 
-int bpvs_watch(int stop, void (*tell)(int err, void *arg), void *arg)
+int bpvs_watch(int stop, void (*tell)(int err, bool named, void *arg), void *arg)
 {
 	struct listener l = { 0 };
 	struct pollfd fds[2];
@@ -113,7 +115,10 @@ int bpvs_watch(int stop, void (*tell)(int err, void *arg), void *arg)
 	fds[0] = (struct pollfd){ .fd = mnl_socket_get_fd(l.nl), .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = stop, .events = POLLIN };
 	do {
-		tell(renew(&l), arg);
+		bool named = false;
+
+		err = renew(&l, &named);
+		tell(err, named, arg);
 		while (poll(fds, 2, -1) < 0 && errno == EINTR)
 			;
 		err = listen_drain(&l);

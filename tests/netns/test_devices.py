@@ -20,13 +20,13 @@ families = pytest.mark.parametrize("family", [4, 6])
 
 
 @contextlib.contextmanager
-def watching(host, bpvs, engine=True):
+def watching(host, bpvs, says="covered"):
     """`bpvs watch`, from when it listens until SIGTERM, to which it owes the status 0."""
     process = subprocess.Popen(["ip", "netns", "exec", host.name, bpvs, "watch"],
                                stdout=subprocess.PIPE, text=True)
     try:
         said = process.stdout.readline()
-        assert ("covered" if engine else "waiting") in said, said
+        assert says in said, said
         yield process
         assert process.poll() is None
     finally:
@@ -164,7 +164,7 @@ def test_watch_follows(lone):  # noqa: F811
 
 
 def test_watch_outlives_the_engine(lone):  # noqa: F811
-    with watching(lone.host, lone.bpvs, engine=False):
+    with watching(lone.host, lone.bpvs, says="waiting"):
         lone.up("--mode", "tc")
         netns.join(lone.host, "late0", lone.peer, "late0")
         wait_covered(lone.host, "late0")
@@ -180,9 +180,20 @@ def test_watch_outlives_the_engine(lone):  # noqa: F811
     lone.assert_bare()
 
 
+def test_watch_tells_that_devices_were_named(lone):  # noqa: F811
+    lone.up("--mode", "tc", "--dev", "eth0")
+    with watching(lone.host, lone.bpvs, says="--dev") as watch:
+        lone.down()
+        lone.up("--mode", "tc")
+        # nothing of that need be an event of a device
+        netns.join(lone.host, "late0", lone.peer, "late0")
+        wait_covered(lone.host, "late0")
+        assert "devices are covered as they come\n" in iter(watch.stdout.readline, "")
+
+
 def test_down_among_devices_that_come(lone):  # noqa: F811
     """Whatever the watch is doing at that moment, nothing is put on after a down."""
-    with watching(lone.host, lone.bpvs, engine=False):
+    with watching(lone.host, lone.bpvs, says="waiting"):
         for n in range(3):
             lone.up("--mode", "tc")
             maker = subprocess.Popen(
