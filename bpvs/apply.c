@@ -84,23 +84,30 @@ static int show(const struct request *r, const struct plan *p)
 
 /* ---- apply ---- */
 
-static int apply_locked(const struct request *r, struct bpvs_instance *in, struct config *c)
+/* What there is to say is said without the lock, for whoever reads it may take his time. */
+static int apply_to(const struct request *r, struct bpvs_instance *in, struct config *c)
 {
 	unsigned int failed, left;
 	struct plan p;
-	int err = plan_make(&p, in, c, r->keep);
+	int err = bpvs_lock(in), run = 0;
 
+	/* Two at once take turns, each with what the other has made. */
+	if (!err) {
+		err = plan_make(&p, in, c, r->keep);
+		if (!err && !c->doc.complaints)
+			run = plan_run(&p, in, &failed, &left);
+		bpvs_unlock(in);
+	}
 	if (err)
 		complain(r, err);
 	if (err || c->doc.complaints)
 		return 1;
-	err = plan_run(&p, in, &failed, &left);
-	if (err)
-		complain_of_step(r, &p, err, failed, left);
+	if (run)
+		complain_of_step(r, &p, run, failed, left);
 	else if (r->verbose || r->json)
-		err = show(r, &p);
+		run = show(r, &p);
 	plan_free(&p);
-	return err ? 1 : 0;
+	return run ? 1 : 0;
 }
 
 int cmd_apply(int argc, char **argv)
@@ -115,19 +122,15 @@ int cmd_apply(int argc, char **argv)
 	if (!config_read(&c, r.file))
 		return 1;
 	err = bpvs_open_or_up(&in);
-	if (!err) {
-		/* Two at once take turns, each with what the other has made. */
-		err = bpvs_lock(in);
-		if (!err) {
-			status = apply_locked(&r, in, &c);
-			bpvs_unlock(in);
-		}
+	if (err) {
+		complain(&r, err);
+		status = 1;
+	} else {
+		status = apply_to(&r, in, &c);
 		bpvs_close(in);
 	}
-	if (err)
-		complain(&r, err);
 	config_free(&c);
-	return err ? 1 : status;
+	return status;
 }
 
 /* ---- diff ---- */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include "lock.h"
 #include "service.h"
 
 /* A pass over millions of connections takes a second or two on a busy host. */
@@ -69,9 +70,8 @@ static bool dests_mark(struct bpvs_instance *in, __u32 svc, const struct bpvs_ad
 	return any;
 }
 
-/* The lock is held all the time: two of these would clear each other's marks. */
-int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_svc_key *key,
-			  const struct bpvs_addr *addr, __be16 port)
+static int dest_ask(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+		    const struct bpvs_addr *addr, __be16 port, __u32 *ret_asked)
 {
 	int err = bpvs_tables_enter(in);
 	__u32 svc = 0;
@@ -80,10 +80,31 @@ int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_svc_key *k
 		return err;
 	if (key)
 		svc = bpvs_tables_find_svc(in, key);
-	err = (!key || svc) && dests_mark(in, svc, addr, port)
-		      ? flush_wait(in, bpvs_flush_ask(in, BPVS_FLUSH_MARKED))
-		      : -ENOENT;
-	dests_mark(in, 0, NULL, 0);
+	if ((!key || svc) && dests_mark(in, svc, addr, port))
+		*ret_asked = bpvs_flush_ask(in, BPVS_FLUSH_MARKED);
+	else
+		err = -ENOENT;
 	bpvs_tables_leave(in);
+	return err;
+}
+
+/*
+ * Two of these would clear each other's marks: they take turns. To others the tables are open
+ * meanwhile, for a sweep may take seconds.
+ */
+int bpvs_conns_flush_dest(struct bpvs_instance *in, const struct bpvs_svc_key *key,
+			  const struct bpvs_addr *addr, __be16 port)
+{
+	int lock, err = bpvs_flush_lock_take(&lock);
+	__u32 asked;
+
+	if (err)
+		return err;
+	err = dest_ask(in, key, addr, port, &asked) ?: flush_wait(in, asked);
+	if (!bpvs_tables_enter(in)) {
+		dests_mark(in, 0, NULL, 0);
+		bpvs_tables_leave(in);
+	}
+	bpvs_lock_drop(lock);
 	return err;
 }

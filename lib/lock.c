@@ -2,9 +2,10 @@
 /*
  * The locks between tools, which the kernel gives back when their holder dies.
  *
- * For up and down, that is where there may be no instance, an abstract Unix socket address. Such
- * addresses belong to the network namespace, as an instance does, whatever mounts or process ids a
- * tool sees. Who finds it taken connects, and is told by the connection's end.
+ * For up and down, that is where there may be no instance, an abstract Unix socket address, and
+ * another for who waits long (flush.c). Such addresses belong to the network namespace, as an
+ * instance does, whatever mounts or process ids a tool sees. Who finds it taken connects, and is
+ * told by the connection's end.
  *
  * For changes of the tables a mutex in the instance's anchor: a daemon that is told of its servers
  * one by one takes it for each, without a system call.
@@ -17,23 +18,22 @@
 #include <unistd.h>
 #include "lock.h"
 
-#define LOCK_NAME "bpvs-tables"
+#define LOCK_NAME  "bpvs-tables"
+#define FLUSH_NAME "bpvs-flush"
 /* Ten seconds of refusals. */
 #define REFUSED_PAUSE 1000
 #define REFUSED_MOST  10000
 
-static socklen_t lock_address(struct sockaddr_un *a)
+static socklen_t lock_address(const char *name, struct sockaddr_un *a)
 {
-	static const char name[] = LOCK_NAME;
-
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
-	memcpy(a->sun_path + 1, name, sizeof(name) - 1);
-	return offsetof(struct sockaddr_un, sun_path) + sizeof(name);
+	memcpy(a->sun_path + 1, name, strlen(name));
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
 }
 
 /* Such an address can be taken by anybody; who is not root is no tool of ours. */
-static int holder_check(int fd)
+static int holder_check(const char *name, int fd)
 {
 	struct ucred c;
 	socklen_t len = sizeof(c);
@@ -41,14 +41,14 @@ static int holder_check(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) || !c.uid)
 		return 0;
 	return bpvs_fail(-EBUSY, "process %d of user %u, not a tool of BPVS, holds the lock '%s'",
-			 (int)c.pid, (unsigned int)c.uid, LOCK_NAME);
+			 (int)c.pid, (unsigned int)c.uid, name);
 }
 
 /* Until the holder lets go. A moment between its bind and listen may pass, seconds not. */
-static int lock_wait(unsigned int *refused)
+static int lock_wait(const char *name, unsigned int *refused)
 {
 	struct sockaddr_un a;
-	socklen_t len = lock_address(&a);
+	socklen_t len = lock_address(name, &a);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;
 	char c;
 
@@ -56,13 +56,12 @@ static int lock_wait(unsigned int *refused)
 		return -errno;
 	if (!connect(fd, (struct sockaddr *)&a, len)) {
 		*refused = 0;
-		err = holder_check(fd);
+		err = holder_check(name, fd);
 		/* Nobody accepts or sends: reading ends when the holder closes or dies. */
 		while (!err && read(fd, &c, 1) < 0 && errno == EINTR)
 			;
 	} else if (++*refused > REFUSED_MOST) {
-		err = bpvs_fail(-EBUSY, "somebody holds the lock '%s' and does not answer",
-				LOCK_NAME);
+		err = bpvs_fail(-EBUSY, "somebody holds the lock '%s' and does not answer", name);
 	} else {
 		usleep(REFUSED_PAUSE);
 	}
@@ -70,10 +69,10 @@ static int lock_wait(unsigned int *refused)
 	return err;
 }
 
-int bpvs_lock_take(int *ret_fd)
+static int lock_take(const char *name, int *ret_fd)
 {
 	struct sockaddr_un a;
-	socklen_t len = lock_address(&a);
+	socklen_t len = lock_address(name, &a);
 	unsigned int refused = 0;
 	int err = 0;
 
@@ -90,9 +89,19 @@ int bpvs_lock_take(int *ret_fd)
 		err = errno == EADDRINUSE ? 0 : -errno;
 		close(fd);
 		if (!err)
-			err = lock_wait(&refused);
+			err = lock_wait(name, &refused);
 	}
 	return err;
+}
+
+int bpvs_lock_take(int *ret_fd)
+{
+	return lock_take(LOCK_NAME, ret_fd);
+}
+
+int bpvs_flush_lock_take(int *ret_fd)
+{
+	return lock_take(FLUSH_NAME, ret_fd);
 }
 
 void bpvs_lock_drop(int fd)

@@ -119,6 +119,51 @@ def test_down_waits_and_tells_who_comes_later(words, holder):
                        capture_output=True)
 
 
+def test_flush_of_a_server_sleeps_without_it(words):
+    """It asks the sweep and waits for that; a second flush of one waits for the first."""
+    for argv in (["-C"], ["-A", "-t", "10.0.0.1:80"],
+                 ["-a", "-t", "10.0.0.1:80", "-r", "10.9.9.1"], ["-a", "-t", "10.0.0.1:80", "-r", "10.9.9.2"]):
+        assert adm(words, *argv).returncode == 0
+    flush = [*words, BPVS, "flush", "--dest"]
+    env = dict(os.environ, LD_PRELOAD=str(BUILD / "tests" / "prog" / "libkill-at.so"),
+               BPVS_STOP_ASLEEP="1")
+    first = subprocess.Popen([*flush, "10.9.9.1"], env=env)
+    second = None
+    try:
+        _, status = os.waitpid(first.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert adm(words, "-A", "-t", "10.0.0.2:80").returncode == 0
+        second = subprocess.Popen([*flush, "10.9.9.2"])
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(1)
+        first.send_signal(signal.SIGCONT)
+        assert [process.wait(PATIENCE) for process in (first, second)] == [0, 0]
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.wait(PATIENCE)
+    assert adm(words, "-C").returncode == 0
+
+
+def test_apply_prints_without_it(words, tmp_path):
+    """What it says may go to a pager, which reads no more than it shows."""
+    text = tmp_path / "rules.yaml"
+    text.write_text("services:\n" + "".join(
+        f"- {{protocol: tcp, address: 10.{n // 250}.{n % 250}.1, port: 80}}\n" for n in range(4000)))
+    apply = subprocess.Popen([*words, BPVS, "apply", "-f", text, "-v"], stdout=subprocess.PIPE)
+    try:
+        assert apply.stdout.read(1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            apply.wait(1)
+        assert adm(words, "-A", "-f", "7").returncode == 0
+        assert len(apply.stdout.read()) > 1 << 16
+        assert apply.wait(PATIENCE) == 0
+    finally:
+        apply.kill()
+        apply.communicate(timeout=PATIENCE)
+    assert adm(words, "-C").returncode == 0
+
+
 # ---- devices, which are entered and erased under both locks ----
 
 HOLDS_UP_AND_DOWN = ("import socket; s = socket.socket(socket.AF_UNIX); s.bind('\\0bpvs-tables');"
