@@ -187,8 +187,17 @@ static bool gains(const struct bpvs_link *l)
 	return !l->kind[0];
 }
 
+/*
+ * May it be left to TC? In the automatic mode any. Else one that nobody named, that is down, and
+ * whose driver knows no XDP: with ip_gre, say, come devices that nobody asked for.
+ */
+static bool xdp_spared(const struct bpvs_link *l, enum bpvs_mode mode, bool named, int err)
+{
+	return mode == BPVS_MODE_AUTO || (err == -EOPNOTSUPP && !named && !(l->flags & IFF_UP));
+}
+
 static int cover_xdp(const struct bpvs_programs *p, const struct bpvs_link *l, enum bpvs_mode mode,
-		     __u32 *flags)
+		     bool named, __u32 *flags)
 {
 	int err;
 
@@ -200,7 +209,7 @@ static int cover_xdp(const struct bpvs_programs *p, const struct bpvs_link *l, e
 		*flags |= BPVS_DEV_XDP | (mode == BPVS_MODE_GENERIC ? 0 : BPVS_DEV_NATIVE);
 	if (err == -EBUSY)
 		*flags |= BPVS_DEV_FOREIGN;
-	return mode == BPVS_MODE_AUTO ? 0 : err;
+	return xdp_spared(l, mode, named, err) ? 0 : err;
 }
 
 static const struct bpvs_link *link_by_index(const struct bpvs_link *ls, size_t num, int ifindex)
@@ -263,7 +272,7 @@ static bool is_covered(const struct bpvs_dev *devs, const struct bpvs_link *l)
 }
 
 static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const struct bpvs_link *l,
-		 enum bpvs_mode mode)
+		 enum bpvs_mode mode, bool named)
 {
 	struct bpvs_dev *d = &devs[l->ifindex % BPVS_DEVS];
 	__u32 was = d->ifindex == (__u32)l->ifindex ? d->flags : 0, id;
@@ -279,7 +288,7 @@ static int cover(const struct bpvs_programs *p, struct bpvs_dev *devs, const str
 		dev_describe(d, l);
 		return 0;
 	}
-	err = cover_xdp(p, l, mode, &flags);
+	err = cover_xdp(p, l, mode, named, &flags);
 	if (err)
 		return err;
 	if (bpvs_tc_find(l->ifindex, &id) || id != p->tc_id) {
@@ -358,7 +367,7 @@ int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enu
 		goto out;
 	forget_gone(devs, ls, num);
 	for (i = 0; i < num; i++) {
-		int e = wanted(&ls[i], only) ? cover(p, devs, &ls[i], mode) : 0;
+		int e = wanted(&ls[i], only) ? cover(p, devs, &ls[i], mode, only) : 0;
 
 		/* A device that vanished since is no error; the first real one is reported. */
 		if (e && e != -ENODEV && !err)
@@ -449,8 +458,8 @@ static const char *tc_only(const struct bpvs_link *l, const struct bpvs_dev *d,
 		return " (XDP sits on its parent)";
 	if (d->flags & BPVS_DEV_FOREIGN)
 		return " (somebody else's XDP program is on it)";
-	return gains(l) ? " (its driver took no XDP program)"
-			: " (a virtual device: TC keeps its offloads)";
+	return gains(l) || a->mode == BPVS_MODE_XDP ? " (its driver took no XDP program)"
+						    : " (a virtual device: TC keeps its offloads)";
 }
 
 #define NOT_OUT " (what this host sends by it is not seen: no program at egress)"

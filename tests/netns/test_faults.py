@@ -472,6 +472,22 @@ def test_only_named_devices(lone):
     assert lone.devices() == {"eth0": "tc", "eth1": "none (not named)", "late0": "none (not named)"}
 
 
+def test_device_that_is_down_and_knows_no_xdp(lone):
+    """Such as come with a module (gretap0) and nobody uses: TC alone does, unless it was named."""
+    lone.host.ip("link", "add", "idle0", "type", "bridge")
+    done = lone.up("--mode", "xdp", "--dev", "idle0", check=False)
+    assert done.returncode == 1 and "cannot attach XDP in the driver to idle0" in done.stderr
+    lone.up("--mode", "xdp")
+    native = "xdp native + tc"
+    assert lone.devices() == {"eth0": native, "eth1": native,
+                              "idle0": "tc (its driver took no XDP program)"}
+    lone.down()
+    lone.host.ip("link", "set", "idle0", "up")
+    done = lone.up("--mode", "xdp", check=False)
+    assert done.returncode == 1 and "cannot attach XDP in the driver to idle0" in done.stderr
+    lone.assert_bare()
+
+
 @pytest.mark.parametrize("mode", ["xdp", "tc"])
 def test_device_that_left_and_came_back(lone, mode):
     """To another namespace and back: without our programs there, with them here."""
