@@ -335,6 +335,16 @@ def test_a_hop_less_is_one_of_the_error_and_its_tunnel(kernel, bpvs, explained):
     assert bool(compare.explained(["marked-errors-hop"], ours, theirs, set())) == explained
 
 
+@pytest.mark.parametrize("kernel, bpvs, explained", [
+    ("sync_qlen_max = 22449\n", "sync_qlen_max = 23241\n", True),
+    ("sync_qlen_max = 22449\n", "sync_qlen_max = 25241\n", False),
+    ("sync_qlen_max = 100\n", "error\n", False),
+])
+def test_a_default_by_memory_is_not_far_off(kernel, bpvs, explained):
+    ours, theirs = [("text", kernel)], [("text", bpvs)]
+    assert bool(compare.explained(["memory-then"], ours, theirs, set())) == explained
+
+
 class Place:
     def __init__(self):
         self.texts = []
