@@ -148,11 +148,11 @@ static void nat_mark(struct bpvs_instance *in, struct bpvs_dest *d)
 	__atomic_store_n(&d->flags, flags, __ATOMIC_RELEASE);
 }
 
-void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
+void bpvs_dest_retire(struct bpvs_instance *in, __u32 id, __u32 now)
 {
 	struct bpvs_dest *d = &in->dests[id];
 
-	d->removed_at = (__u32)bpvs_clock_since(in, 0);
+	d->removed_at = now;
 	__atomic_store_n(&d->flags, d->flags & ~BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
 	if (d->fwd_set == BPVS_FWD_MASQ)
 		bpvs_rip_update(in, id);
@@ -228,7 +228,7 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	err = bpvs_list_append(in, &in->svcs[svc],
 			       (struct bpvs_list_entry){ .dest = id, .weight = info->weight });
 	if (err)
-		bpvs_dest_retire(in, id);
+		bpvs_dest_retire(in, id, (__u32)bpvs_clock_since(in, 0));
 	else
 		bpvs_sched_changed(in, &in->svcs[svc]);
 	return err;
@@ -323,7 +323,7 @@ static int dest_del_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
-	bpvs_dest_retire(in, id);
+	bpvs_dest_retire(in, id, (__u32)bpvs_clock_since(in, 0));
 	before = __atomic_load_n(&in->svcs[svc].sched_state, __ATOMIC_ACQUIRE);
 	bpvs_list_remove(in, &in->svcs[svc], pos);
 	bpvs_sched_removed(in, &in->svcs[svc], pos, before);

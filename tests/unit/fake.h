@@ -20,7 +20,8 @@ struct fake {
 	struct bpvs_bucket_unit *units; /* of all chunks there may be */
 	__u32 chunks_most;		/* refuse to make more, if not 0 */
 	__u32 clock;
-	unsigned int graces; /* grace periods waited for */
+	unsigned int clock_looks; /* how often somebody asked for it */
+	unsigned int graces;	  /* grace periods waited for */
 };
 
 #define FAKE_HZ 100
