@@ -272,7 +272,9 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 
 	if (!svc)
 		return -ESRCH;
-	err = dest_check(key, info) ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
+	err = dest_check(key, info)
+		      ?: bpvs_reach_svc(in, &in->svcs[svc])
+		      ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
 	if (err)
 		return err;
 	/* An IPv4-mapped address of IPv6 is another than the IPv4 one, which has the same form. */
@@ -417,7 +419,9 @@ int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpv
 	if (err)
 		return err;
 	id = bpvs_svc_lookup(in, key);
-	if (id) {
+	if (id)
+		err = bpvs_reach_svc(in, &in->svcs[id]);
+	if (id && !err) {
 		__u64 list = in->svcs[id].list;
 		const struct bpvs_list_entry *entries = in->lists + bpvs_list_off(list);
 
@@ -427,8 +431,8 @@ int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpv
 			dest_read(in, entries[num - 1 - i].dest, &all[i]);
 	}
 	bpvs_tables_leave(in);
-	if (!id)
-		return -ESRCH;
+	if (!id || err)
+		return err ?: -ESRCH;
 	if (!all)
 		return -ENOMEM;
 	for (__u32 i = 0; i < num && !err; i++)

@@ -58,9 +58,13 @@ int bpvs_conns_open(struct bpvs_instance *in);
 /*
  * The services, destinations and lists are mapped as far as they are in use, which only grows. So
  * this comes before an id or a region is looked at that may have come since: bpvs_tables_enter()
- * has done it. Statistics apart, since most commands have no need of them.
+ * has done it, bpvs_tables_look() for the services alone. Statistics apart, since most commands
+ * have no need of them.
  */
 int bpvs_reach(const struct bpvs_instance *in);
+/* For who looks at one service among many: the services alone; then its list and destinations. */
+int bpvs_reach_svcs(const struct bpvs_instance *in);
+int bpvs_reach_svc(const struct bpvs_instance *in, const struct bpvs_svc *svc);
 int bpvs_reach_stats(const struct bpvs_instance *in);
 
 /* Unmap all chunks of bpvs_buckets. For bpvs_close(). */

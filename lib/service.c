@@ -244,8 +244,9 @@ int bpvs_flush(struct bpvs_instance *in)
 
 	if (err)
 		return err;
+	err = bpvs_reach(in);
 	/* Endpoints have keys, and the tables tell who else has an endpoint. */
-	if (nat_there(in))
+	if (!err && nat_there(in))
 		err = bpvs_tables_need(in);
 	if (!err)
 		bpvs_tables_touch(in);

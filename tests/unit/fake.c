@@ -232,6 +232,19 @@ int bpvs_reach(const struct bpvs_instance *in)
 	return 0;
 }
 
+int bpvs_reach_svcs(const struct bpvs_instance *in)
+{
+	(void)in;
+	return 0;
+}
+
+int bpvs_reach_svc(const struct bpvs_instance *in, const struct bpvs_svc *svc)
+{
+	(void)in;
+	(void)svc;
+	return 0;
+}
+
 int bpvs_reach_stats(const struct bpvs_instance *in)
 {
 	(void)in;
