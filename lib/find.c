@@ -137,7 +137,7 @@ static const struct {
 	int prot;
 	bool by_use;
 } mapped[BPVS_MAPS] = {
-	/* CONNS and CONNS6 are mapped by bpvs_conns_open(). */
+	/* CONNS, CONNS6 and NEXTHOPS are mapped by bpvs_conns_open(). */
 	[BPVS_MAP_SVCS] = { PROT_READ | PROT_WRITE, true },
 	[BPVS_MAP_DESTS] = { PROT_READ | PROT_WRITE, true },
 	[BPVS_MAP_LISTS] = { PROT_READ | PROT_WRITE, true },
@@ -145,7 +145,6 @@ static const struct {
 	[BPVS_MAP_STATS] = { PROT_READ, true },
 	[BPVS_MAP_COUNTERS] = { PROT_READ, false },
 	[BPVS_MAP_DEVS] = { PROT_READ | PROT_WRITE, false },
-	[BPVS_MAP_NEXTHOPS] = { PROT_READ | PROT_WRITE, false },
 	[BPVS_MAP_CFG] = { PROT_READ | PROT_WRITE, false },
 	[BPVS_MAP_FILTER] = { PROT_READ | PROT_WRITE, false },
 };
@@ -158,7 +157,6 @@ static void fill(struct bpvs_instance *in, struct found *f)
 	in->lists = (void *)f->maps[BPVS_MAP_LISTS].at;
 	in->rates = (void *)f->maps[BPVS_MAP_RATES].at;
 	in->devs = (void *)f->maps[BPVS_MAP_DEVS].at;
-	in->nexthops = (void *)f->maps[BPVS_MAP_NEXTHOPS].at;
 	in->cfg = (void *)f->maps[BPVS_MAP_CFG].at;
 	in->filter = (void *)f->maps[BPVS_MAP_FILTER].at;
 	in->fd_svc_ids = f->fds[BPVS_MAP_SVC_IDS];
@@ -342,10 +340,13 @@ int bpvs_conns_open(struct bpvs_instance *in)
 	err = map_one(f, BPVS_MAP_CONNS, PROT_READ | PROT_WRITE);
 	if (!err)
 		err = map_one(f, BPVS_MAP_CONNS6, PROT_READ);
+	if (!err)
+		err = map_one(f, BPVS_MAP_NEXTHOPS, PROT_READ | PROT_WRITE);
 	if (err)
 		return err;
 	in->conns = (void *)f->maps[BPVS_MAP_CONNS].at;
 	in->conns6 = (void *)f->maps[BPVS_MAP_CONNS6].at;
+	in->nexthops = (void *)f->maps[BPVS_MAP_NEXTHOPS].at;
 	return 0;
 }
 

@@ -874,8 +874,8 @@ static void test_rips(void **state)
 }
 
 /*
- * Where the clock is a slow one a look at it is a system call: one does for all that is removed, and
- * one for what was removed before.
+ * Where the clock is a slow one a look at it is a system call: one does for all that is removed,
+ * and one for what was removed before.
  */
 static void test_flush_clock_looks(void **state)
 {
