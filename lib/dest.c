@@ -148,11 +148,11 @@ static void nat_mark(struct bpvs_instance *in, struct bpvs_dest *d)
 	__atomic_store_n(&d->flags, flags, __ATOMIC_RELEASE);
 }
 
-void bpvs_dest_retire(struct bpvs_instance *in, __u32 id)
+void bpvs_dest_retire(struct bpvs_instance *in, __u32 id, __u32 now)
 {
 	struct bpvs_dest *d = &in->dests[id];
 
-	d->removed_at = (__u32)bpvs_clock_since(in, 0);
+	d->removed_at = now;
 	__atomic_store_n(&d->flags, d->flags & ~BPVS_DEST_AVAILABLE, __ATOMIC_RELEASE);
 	if (d->fwd_set == BPVS_FWD_MASQ)
 		bpvs_rip_update(in, id);
@@ -228,7 +228,7 @@ static int dest_add_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	err = bpvs_list_append(in, &in->svcs[svc],
 			       (struct bpvs_list_entry){ .dest = id, .weight = info->weight });
 	if (err)
-		bpvs_dest_retire(in, id);
+		bpvs_dest_retire(in, id, (__u32)bpvs_clock_since(in, 0));
 	else
 		bpvs_sched_changed(in, &in->svcs[svc]);
 	return err;
@@ -272,7 +272,9 @@ static int dest_edit_locked(struct bpvs_instance *in, const struct bpvs_svc_key 
 
 	if (!svc)
 		return -ESRCH;
-	err = dest_check(key, info) ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
+	err = dest_check(key, info)
+		      ?: bpvs_reach_svc(in, &in->svcs[svc])
+		      ?: dest_lookup(in, svc, &info->addr, info->port, &id, &pos);
 	if (err)
 		return err;
 	/* An IPv4-mapped address of IPv6 is another than the IPv4 one, which has the same form. */
@@ -323,7 +325,7 @@ static int dest_del_locked(struct bpvs_instance *in, const struct bpvs_svc_key *
 	if (err)
 		return err;
 	bpvs_tables_touch(in);
-	bpvs_dest_retire(in, id);
+	bpvs_dest_retire(in, id, (__u32)bpvs_clock_since(in, 0));
 	before = __atomic_load_n(&in->svcs[svc].sched_state, __ATOMIC_ACQUIRE);
 	bpvs_list_remove(in, &in->svcs[svc], pos);
 	bpvs_sched_removed(in, &in->svcs[svc], pos, before);
@@ -417,7 +419,9 @@ int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpv
 	if (err)
 		return err;
 	id = bpvs_svc_lookup(in, key);
-	if (id) {
+	if (id)
+		err = bpvs_reach_svc(in, &in->svcs[id]);
+	if (id && !err) {
 		__u64 list = in->svcs[id].list;
 		const struct bpvs_list_entry *entries = in->lists + bpvs_list_off(list);
 
@@ -427,8 +431,8 @@ int bpvs_dest_walk(struct bpvs_instance *in, const struct bpvs_svc_key *key, bpv
 			dest_read(in, entries[num - 1 - i].dest, &all[i]);
 	}
 	bpvs_tables_leave(in);
-	if (!id)
-		return -ESRCH;
+	if (!id || err)
+		return err ?: -ESRCH;
 	if (!all)
 		return -ENOMEM;
 	for (__u32 i = 0; i < num && !err; i++)

@@ -391,11 +391,11 @@ out:
 	return err;
 }
 
-int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale)
+int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale, bool *ret_marks)
 {
 	struct bpvs_link *ls = NULL;
 	size_t num = 0;
-	bool stale = false;
+	bool stale = false, marks = false;
 	int err = bpvs_links_get(&ls, &num);
 
 	if (err)
@@ -408,9 +408,11 @@ int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale)
 		if (is_covered(devs, &ls[i]))
 			dev_describe(&devs[ls[i].ifindex % BPVS_DEVS], &ls[i]);
 		stale |= all && wanted(&ls[i], NULL) != is_covered(devs, &ls[i]);
+		marks |= !strcmp(ls[i].name, BPVS_MARK_DEV);
 	}
 	free(ls);
 	*ret_stale = stale;
+	*ret_marks = marks;
 	return 0;
 }
 

@@ -617,18 +617,24 @@ static int find_ready(struct bpvs_anchor **ret)
 	return err;
 }
 
-/* What cannot be covered now is reported by status, not by every command. */
-static void devices_renew(struct bpvs_instance *in, const struct bpvs_anchor *a)
+/*
+ * What cannot be covered now is reported by status, not by every command. Whether anything is there
+ * of what firewall marks need.
+ */
+static bool devices_renew(struct bpvs_instance *in, const struct bpvs_anchor *a)
 {
 	struct bpvs_programs p = { in->fd_xdp, in->fd_tc, a->xdp_id, a->tc_id };
-	bool stale;
+	bool stale, marks;
 	int lock;
 
-	if (bpvs_devices_refresh(in->devs, a->all_devs, &stale) || !stale)
-		return;
+	if (bpvs_devices_refresh(in->devs, a->all_devs, &stale, &marks))
+		return bpvs_marks_there(in);
+	marks |= in->cfg->mark_ifindex != 0;
+	if (!stale)
+		return marks;
 	/* Lest something is put on a device where whoever takes the instance down has been. */
 	if (bpvs_lock_take(&lock))
-		return;
+		return marks;
 	/* Not where it was taken down since. */
 	if (!bpvs_lock(in)) {
 		if (a->all_devs)
@@ -639,6 +645,7 @@ static void devices_renew(struct bpvs_instance *in, const struct bpvs_anchor *a)
 		bpvs_unlock(in);
 	}
 	bpvs_lock_drop(lock);
+	return marks;
 }
 
 /* Other tools may have removed rules, and devices come. What cannot be done, status tells. */
@@ -672,8 +679,7 @@ int bpvs_open(struct bpvs_instance **ret)
 	err = bpvs_open_found(a, &in);
 	if (err)
 		return err;
-	devices_renew(in, a);
-	if (bpvs_marks_there(in))
+	if (devices_renew(in, a))
 		marks_renew(in);
 	*ret = in;
 	return 0;

@@ -39,6 +39,11 @@ struct bpvs_link {
 
 /* All of them, in the kernel's order; to be freed. */
 int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num);
+/*
+ * Is there one of that name? Not by if_nametoindex(): for a name that nothing has, its ioctl has
+ * the kernel run modprobe, twice, which takes longer than all else that a command does.
+ */
+bool bpvs_link_there(const char *name);
 /* TC filters on one side of a device's clsact qdisc (a TC_H_MAKE() of it); negative on failure. */
 int bpvs_filters_count(int ifindex, __u32 parent);
 /* Surely there is no clsact qdisc, nor one of kind ingress: who puts a program there makes it. */
@@ -69,9 +74,10 @@ int bpvs_devices_cover(const struct bpvs_programs *p, struct bpvs_dev *devs, enu
 void bpvs_device_forget(const struct bpvs_programs *p, struct bpvs_dev *devs, int ifindex);
 /*
  * What has changed of those that have them, such as their MACs; without a lock. Stale: some went,
- * or, where none were named (`all`), there are devices to put them on, or to take them off.
+ * or, where none were named (`all`), there are devices to put them on, or to take them off. Marks:
+ * bpvs0 is there.
  */
-int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale);
+int bpvs_devices_refresh(struct bpvs_dev *devs, bool all, bool *ret_stale, bool *ret_marks);
 /* Those that went. */
 int bpvs_devices_forget(struct bpvs_dev *devs);
 /* Take them off again, wherever in this namespace they are. */

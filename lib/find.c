@@ -2,11 +2,13 @@
 /* From the network namespace to its instance: the anchor on lo, its map, the other maps by id. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "engine.h"
+#include "tables.h"
 
 struct mapping {
 	char *at;
@@ -135,7 +137,7 @@ static const struct {
 	int prot;
 	bool by_use;
 } mapped[BPVS_MAPS] = {
-	/* CONNS and CONNS6 are mapped by bpvs_conns_open(). */
+	/* CONNS, CONNS6 and NEXTHOPS are mapped by bpvs_conns_open(). */
 	[BPVS_MAP_SVCS] = { PROT_READ | PROT_WRITE, true },
 	[BPVS_MAP_DESTS] = { PROT_READ | PROT_WRITE, true },
 	[BPVS_MAP_LISTS] = { PROT_READ | PROT_WRITE, true },
@@ -143,7 +145,6 @@ static const struct {
 	[BPVS_MAP_STATS] = { PROT_READ, true },
 	[BPVS_MAP_COUNTERS] = { PROT_READ, false },
 	[BPVS_MAP_DEVS] = { PROT_READ | PROT_WRITE, false },
-	[BPVS_MAP_NEXTHOPS] = { PROT_READ | PROT_WRITE, false },
 	[BPVS_MAP_CFG] = { PROT_READ | PROT_WRITE, false },
 	[BPVS_MAP_FILTER] = { PROT_READ | PROT_WRITE, false },
 };
@@ -156,7 +157,6 @@ static void fill(struct bpvs_instance *in, struct found *f)
 	in->lists = (void *)f->maps[BPVS_MAP_LISTS].at;
 	in->rates = (void *)f->maps[BPVS_MAP_RATES].at;
 	in->devs = (void *)f->maps[BPVS_MAP_DEVS].at;
-	in->nexthops = (void *)f->maps[BPVS_MAP_NEXTHOPS].at;
 	in->cfg = (void *)f->maps[BPVS_MAP_CFG].at;
 	in->filter = (void *)f->maps[BPVS_MAP_FILTER].at;
 	in->fd_svc_ids = f->fds[BPVS_MAP_SVC_IDS];
@@ -228,17 +228,58 @@ static size_t used(const struct bpvs_instance *in, enum bpvs_tool_word high)
 	return __atomic_load_n(&in->cfg->tool_reserved[high], __ATOMIC_ACQUIRE) ?: 1;
 }
 
+int bpvs_reach_svcs(const struct bpvs_instance *in)
+{
+	struct found *f = in->priv;
+
+	return span_reach(f, BPVS_MAP_SVCS, &f->used[BPVS_MAP_SVCS], 0,
+			  used(in, BPVS_TOOL_SVC_HIGH) * sizeof(*in->svcs));
+}
+
 int bpvs_reach(const struct bpvs_instance *in)
 {
 	struct found *f = in->priv;
 	struct span *s = f->used;
 
-	return span_reach(f, BPVS_MAP_SVCS, &s[BPVS_MAP_SVCS], 0,
-			  used(in, BPVS_TOOL_SVC_HIGH) * sizeof(*in->svcs))
+	return bpvs_reach_svcs(in)
 		       ?: span_reach(f, BPVS_MAP_DESTS, &s[BPVS_MAP_DESTS], 0,
 				     used(in, BPVS_TOOL_DEST_HIGH) * sizeof(*in->dests))
 		       ?: span_reach(f, BPVS_MAP_LISTS, &s[BPVS_MAP_LISTS], 0,
 				     used(in, BPVS_TOOL_LIST_HIGH) * sizeof(*in->lists));
+}
+
+/* Pages that are mapped already are mapped once more: to the same. */
+static int range_reach(struct found *f, enum bpvs_map_id i, size_t from, size_t to)
+{
+	if (to <= f->used[i].end)
+		return 0;
+	from = from / pages(1) * pages(1);
+	return mmap(f->maps[i].at + from, pages(to) - from, mapped[i].prot, MAP_SHARED | MAP_FIXED,
+		    f->fds[i], (off_t)from) == MAP_FAILED
+		       ? -errno
+		       : 0;
+}
+
+int bpvs_reach_svc(const struct bpvs_instance *in, const struct bpvs_svc *svc)
+{
+	__u32 off = bpvs_list_off(svc->list), len = bpvs_list_len(svc->list);
+	size_t low = SIZE_MAX, high = 0;
+	int err;
+
+	if (!len)
+		return 0;
+	err = range_reach(in->priv, BPVS_MAP_LISTS, off * sizeof(*in->lists),
+			  (off + len) * sizeof(*in->lists));
+	if (err)
+		return err;
+	for (__u32 pos = 0; pos < len; pos++) {
+		size_t dest = in->lists[off + pos].dest;
+
+		low = dest < low ? dest : low;
+		high = dest > high ? dest : high;
+	}
+	return range_reach(in->priv, BPVS_MAP_DESTS, low * sizeof(*in->dests),
+			   (high + 1) * sizeof(*in->dests));
 }
 
 /* Of one array of statistics, with elements of `size` bytes, the set that begins at `set`. */
@@ -299,10 +340,13 @@ int bpvs_conns_open(struct bpvs_instance *in)
 	err = map_one(f, BPVS_MAP_CONNS, PROT_READ | PROT_WRITE);
 	if (!err)
 		err = map_one(f, BPVS_MAP_CONNS6, PROT_READ);
+	if (!err)
+		err = map_one(f, BPVS_MAP_NEXTHOPS, PROT_READ | PROT_WRITE);
 	if (err)
 		return err;
 	in->conns = (void *)f->maps[BPVS_MAP_CONNS].at;
 	in->conns6 = (void *)f->maps[BPVS_MAP_CONNS6].at;
+	in->nexthops = (void *)f->maps[BPVS_MAP_NEXTHOPS].at;
 	return 0;
 }
 

@@ -18,10 +18,10 @@ struct bpvs_instance {
 	struct bpvs_conn *conns;	 /* ro->slots + BPVS_CONN_WINDOW + ro->spills */
 	const struct bpvs_conn6 *conns6; /* the same */
 	struct bpvs_dev *devs;		 /* BPVS_DEVS */
-	struct bpvs_nexthop *nexthops;
-	int fd_svc_ids;			/* HASH: struct bpvs_svc_key -> __u32 id */
-	const struct bpvs_stats *stats; /* ro->cpus sets of max_svc + max_dest, each as rates */
-	const __u64 *counters;		/* ro->cpus sets of BPVS_COUNTERS: reasons and events */
+	struct bpvs_nexthop *nexthops;	 /* BPVS_NEXTHOPS */
+	int fd_svc_ids;			 /* HASH: struct bpvs_svc_key -> __u32 id */
+	const struct bpvs_stats *stats;	 /* ro->cpus sets of max_svc + max_dest, each as rates */
+	const __u64 *counters;		 /* ro->cpus sets of BPVS_COUNTERS: reasons and events */
 	int fd_spill;
 	int fd_calls;			  /* HASH: slot of a template -> struct bpvs_call */
 	int fd_buckets;			  /* ARRAY_OF_MAPS: chunks of BPVS_CHUNK units */
@@ -52,15 +52,21 @@ int bpvs_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 void bpvs_config_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
 void bpvs_sysctl_defaults(struct bpvs_config *cfg, const struct bpvs_rodata *ro);
 
-/* Map conns and conns6, which are NULL until then: most commands have no need of them. */
+/*
+ * Map conns, conns6 and nexthops, which are NULL until then: most commands have no need of them.
+ */
 int bpvs_conns_open(struct bpvs_instance *in);
 
 /*
  * The services, destinations and lists are mapped as far as they are in use, which only grows. So
  * this comes before an id or a region is looked at that may have come since: bpvs_tables_enter()
- * has done it. Statistics apart, since most commands have no need of them.
+ * has done it, bpvs_tables_look() for the services alone. Statistics apart, since most commands
+ * have no need of them.
  */
 int bpvs_reach(const struct bpvs_instance *in);
+/* For who looks at one service among many: the services alone; then its list and destinations. */
+int bpvs_reach_svcs(const struct bpvs_instance *in);
+int bpvs_reach_svc(const struct bpvs_instance *in, const struct bpvs_svc *svc);
 int bpvs_reach_stats(const struct bpvs_instance *in);
 
 /* Unmap all chunks of bpvs_buckets. For bpvs_close(). */

@@ -121,6 +121,16 @@ int bpvs_links_get(struct bpvs_link **ret, size_t *ret_num)
 	return 0;
 }
 
+bool bpvs_link_there(const char *name)
+{
+	struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
+	struct bpvs_nl nl;
+
+	bpvs_nl_begin(&nl, RTM_GETLINK, 0, &m, sizeof(m));
+	mnl_attr_put_strz(nl.n, IFLA_IFNAME, name);
+	return bpvs_nl_send(&nl) != -ENODEV;
+}
+
 /* A filter's classifier comes in a message without a handle as well, which is none. */
 static int filter_message(const struct nlmsghdr *n, void *data)
 {

@@ -32,7 +32,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <arpa/inet.h>
-#include <net/if.h>
+#include <linux/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,7 +407,7 @@ static void family_bare(struct bpvs_dev *devs, const struct bpvs_link *ls, size_
 /* A tool that was killed may have made the device, or not yet removed it, and said neither. */
 bool bpvs_marks_there(const struct bpvs_instance *in)
 {
-	return in->cfg->mark_ifindex || if_nametoindex(BPVS_MARK_DEV);
+	return in->cfg->mark_ifindex || bpvs_link_there(BPVS_MARK_DEV);
 }
 
 int bpvs_marks_sync(struct bpvs_instance *in)

@@ -92,8 +92,11 @@ static int svc_publish(struct bpvs_instance *in, __u32 id, const struct bpvs_svc
 	return 0;
 }
 
-/* The map's entry goes first, so that the data path cannot find a slot that is free. */
-static int svc_del_locked(struct bpvs_instance *in, __u32 id)
+/*
+ * The map's entry goes first, so that the data path cannot find a slot that is free. The clock is
+ * the caller's: where it is a slow one, each look at it is a system call.
+ */
+static int svc_del_locked(struct bpvs_instance *in, __u32 id, __u32 now)
 {
 	struct bpvs_svc *svc = &in->svcs[id];
 	const struct bpvs_list_entry *list = in->lists + bpvs_list_off(svc->list);
@@ -102,7 +105,7 @@ static int svc_del_locked(struct bpvs_instance *in, __u32 id)
 	if (err && err != -ENOENT)
 		return err;
 	for (__u32 pos = 0; pos < bpvs_list_len(svc->list); pos++)
-		bpvs_dest_retire(in, list[pos].dest);
+		bpvs_dest_retire(in, list[pos].dest, now);
 	bpvs_list_clear(in, svc);
 	bpvs_sched_end(in, svc);
 	__atomic_store_n(&svc->flags, 0, __ATOMIC_RELEASE);
@@ -145,7 +148,7 @@ static int svc_add_locked(struct bpvs_instance *in, const struct bpvs_svc_info *
 	if (!err)
 		bpvs_out_svc(in, &info->key);
 	if (err && (in->svcs[id].flags & BPVS_SVC_IN_USE)) {
-		svc_del_locked(in, id);
+		svc_del_locked(in, id, (__u32)bpvs_clock_since(in, 0));
 		svc_route(in, &info->key);
 	}
 	return err;
@@ -217,7 +220,7 @@ int bpvs_svc_del(struct bpvs_instance *in, const struct bpvs_svc_key *key)
 	id = bpvs_svc_lookup(in, key);
 	if (id) {
 		bpvs_tables_touch(in);
-		err = svc_del_locked(in, id);
+		err = svc_del_locked(in, id, (__u32)bpvs_clock_since(in, 0));
 		svc_route(in, key);
 		bpvs_filter_vips(in);
 	} else {
@@ -238,17 +241,19 @@ static bool nat_there(const struct bpvs_instance *in)
 int bpvs_flush(struct bpvs_instance *in)
 {
 	int err = bpvs_tables_look(in);
+	__u32 now = (__u32)bpvs_clock_since(in, 0);
 
 	if (err)
 		return err;
+	err = bpvs_reach(in);
 	/* Endpoints have keys, and the tables tell who else has an endpoint. */
-	if (nat_there(in))
+	if (!err && nat_there(in))
 		err = bpvs_tables_need(in);
 	if (!err)
 		bpvs_tables_touch(in);
 	for (__u32 id = 1; id < bpvs_tables_svc_high(in) && !err; id++)
 		if (in->svcs[id].flags & BPVS_SVC_IN_USE)
-			err = svc_del_locked(in, id);
+			err = svc_del_locked(in, id, now);
 	bpvs_marks_sync(in);
 	if (in->tables)
 		bpvs_filter_vips(in);

@@ -7,8 +7,11 @@
 /* Id of a service that is in use, or 0. */
 __u32 bpvs_svc_lookup(const struct bpvs_instance *in, const struct bpvs_svc_key *key);
 
-/* Packets leave a destination alone from here on; its slot is kept. The list is the caller's. */
-void bpvs_dest_retire(struct bpvs_instance *in, __u32 id);
+/*
+ * Packets leave a destination alone from here on; its slot is kept. The list is the caller's, and
+ * so is the clock, for whoever removes many.
+ */
+void bpvs_dest_retire(struct bpvs_instance *in, __u32 id, __u32 now);
 
 /*
  * Have the sweep end connections (BPVS_FLUSH_*), without waiting for it: the number that

@@ -114,7 +114,7 @@ void bpvs_stats_reset(struct bpvs_instance *in, unsigned int index)
 static int stats_zero_svc(struct bpvs_instance *in, __u32 id)
 {
 	__u64 list = in->svcs[id].list;
-	int err = stats_zero_one(in, bpvs_stats_svc(in, id));
+	int err = bpvs_reach_svc(in, &in->svcs[id]) ?: stats_zero_one(in, bpvs_stats_svc(in, id));
 
 	for (__u32 pos = 0; pos < bpvs_list_len(list) && !err; pos++) {
 		__u32 dest = in->lists[bpvs_list_off(list) + pos].dest;

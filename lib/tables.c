@@ -399,7 +399,7 @@ static int enter(struct bpvs_instance *in, bool look)
 	if (look && !tool_word(in, BPVS_TOOL_CHANGING) && in->looks < LOOKS_MOST) {
 		in->looks++;
 		bpvs_tables_free(in);
-		err = bpvs_reach(in);
+		err = bpvs_reach_svcs(in);
 	} else {
 		err = bpvs_tables_need(in);
 	}

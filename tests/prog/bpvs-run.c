@@ -277,7 +277,7 @@ void run_warm(struct bpvs_instance *in)
 {
 	__u32 now = bpvs_clock_since(in, 0);
 
-	if (bpvs_reach(in))
+	if (bpvs_reach(in) || bpvs_conns_open(in))
 		return;
 	for (__u32 i = 1; i < in->cfg->tool_reserved[BPVS_TOOL_DEST_HIGH]; i++) {
 		if (in->dests[i].nh.dst)

@@ -21,7 +21,8 @@ struct fake {
 	__u32 chunks_most;		/* refuse to make more, if not 0 */
 	int reach;			/* what bpvs_reach() says */
 	__u32 clock;
-	unsigned int graces; /* grace periods waited for */
+	unsigned int clock_looks; /* how often somebody asked for it */
+	unsigned int graces;	  /* grace periods waited for */
 };
 
 #define FAKE_HZ 100

@@ -893,6 +893,28 @@ static void test_rips(void **state)
 	fake_free(in);
 }
 
+/*
+ * Where the clock is a slow one a look at it is a system call: one does for all that is removed,
+ * and one for what was removed before.
+ */
+static void test_flush_clock_looks(void **state)
+{
+	struct bpvs_svc_info svc;
+	struct bpvs_instance *in = one_service(&svc);
+
+	(void)state;
+	for (unsigned int n = 1; n <= 10; n++) {
+		struct bpvs_dest_info d = dest_info(0, n, 1);
+
+		assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	}
+	bpvs_tables_free(in);
+	fake_of(in)->clock_looks = 0;
+	assert_int_equal(bpvs_flush(in), 0);
+	assert_true(fake_of(in)->clock_looks <= 2);
+	fake_free(in);
+}
+
 /* A filter made anew holds what is needed and nothing else. */
 static void test_filter(void **state)
 {
@@ -949,10 +971,10 @@ int main(void)
 		cmocka_unit_test(test_errors),	     cmocka_unit_test(test_revival),
 		cmocka_unit_test(test_out_of_reach), cmocka_unit_test(test_killed_between),
 		cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_local),
-		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_rips),	     cmocka_unit_test(test_tables_full),
-		cmocka_unit_test(test_table_repair), cmocka_unit_test(test_backup),
-		cmocka_unit_test(test_tunnels),
+		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_flush_clock_looks),
+		cmocka_unit_test(test_filter),	     cmocka_unit_test(test_rips),
+		cmocka_unit_test(test_tables_full),  cmocka_unit_test(test_table_repair),
+		cmocka_unit_test(test_backup),	     cmocka_unit_test(test_tunnels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

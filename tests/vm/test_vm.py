@@ -22,7 +22,8 @@ def boot(build, tmp_path_factory):
     tools = build / "vm-tools"
     build_tools(tools)
     out = tmp_path_factory.mktemp("vm-out")
-    command = [HERE / "probe", tools, *kernel_ipvsadm()]
+    ours = build / "ipvsadm" / "ipvsadm", build / "bpvs" / "bpvs"
+    command = [HERE / "probe", tools, *kernel_ipvsadm(), *ours]
     return vm_run([str(c) for c in command], timeout=900, options=["--out", str(out)]), out
 
 
@@ -66,6 +67,18 @@ def test_programs_attach(told):
     assert told["xdp"] == "ok"
     assert told["xdp-mode"] == "xdp"  # native: the generic one would say xdpgeneric
     assert told["tc"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "thing", ["up", "add", "add-dest", "edit-dest", "list", "clear", "down"]
+)
+def test_our_commands_work(told, thing):
+    assert told[thing] == "ok"
+
+
+def test_none_of_them_has_the_kernel_run_modprobe(told):
+    assert int(told["asked"]) > 0, "it is seen when one does"
+    assert told["asked-by-ours"] == ""
 
 
 def test_writes_stay_in_the_guest(told):
