@@ -416,7 +416,7 @@ class Generator:
         if not svc:
             return self.do_add_svc()
         dest = self.host("r", 6, svc.six if self.chance(97) else not svc.six)
-        if self.chance(0.5):
+        if self.chance(0.5) and svc.kind != "f":  # marked-passed-on
             dest = "D" if svc.six else "d"
         if svc.kind != "f":
             dest += f":{svc.port}" if self.chance(75) else f":{self.rng.choice([8080, 53, 9])}" if self.chance(60) else ""
@@ -703,7 +703,8 @@ class Generator:
             self.releases.add(RELEASES[name])
         good, bad = SYSCTLS[name]
         if self.chance(12):
-            self.say(f"sysctl {name}")
+            if name != "sync_qlen_max":  # memory-then
+                self.say(f"sysctl {name}")
             return
         if self.chance(45 if errors else 10):
             self.say(f"sysctl {name}={rng.choice(bad)}")
