@@ -193,7 +193,8 @@ static __always_inline void answer_count(const struct conn_scratch *x)
 	struct bpvs_dest *d = x->counts ? dest_get(x->counts) : NULL;
 
 	len += sizeof(struct icmp_header) + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
-	if (d)
+	/* Of one that was removed nothing is counted. */
+	if (d && (READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE))
 		account(d, x->counts, len, true);
 }
 
