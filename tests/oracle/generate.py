@@ -487,10 +487,14 @@ class Generator:
         if self.marks:
             self.say("unmark")
             self.marks = []
-            # What goes on to an address that is not the director's is served on (vip-not-local).
+            # What goes on to an address that is not the director's is served on (vip-not-local), and
+            # what is over, or bypassed, goes on otherwise (marks-gone).
             self.flows = [f for f in self.flows if f[2][0] not in "wW"]
-            if self.chance(70):
+            again = self.chance(70)
+            if again:
                 self.do_follow()
+            self.flows = []
+            if again:
                 self.do_mark()
 
     # -- packets -----------------------------------------------------------------------------------
