@@ -208,6 +208,7 @@ class Service:
         self.kind, self.six, self.host, self.port, self.mark = kind, six, host, port, mark
         self.dests = {}  # server's name and port -> forwarding option
         self.methods = {}  # the same of all that ever were
+        self.of_host = {}  # and by name alone: without NAT ipvsadm takes the service's port
         self.gone = []  # servers that were deleted
         self.persistent = self.ops = self.calls = False
         self.sched = "wlc"
@@ -407,7 +408,8 @@ class Generator:
         words, how = self.dest_words(svc, self.method_again(svc, dest))
         if dest[0] in "rRdD" and dest[0].isupper() != svc.six:
             words, how = " -i", "-i"
-        self.edited |= svc.methods.setdefault(dest, how) != how
+        svc.methods.setdefault(dest, how)
+        self.edited |= svc.of_host.setdefault(dest.split(":")[0], how) != how
         self.ipvsadm(f"{self.rng.choice(['-a', '-a', '-a', '--add-server'])} {svc.name()} -r {dest}{words}")
         svc.dests.setdefault(dest, how)
 
@@ -429,7 +431,7 @@ class Generator:
         if svc:
             dest = self.rng.choice(list(svc.dests))
             words, how = self.dest_words(svc, self.method_again(svc, dest))
-            self.edited |= how != svc.methods.get(dest, how)
+            self.edited |= svc.of_host.setdefault(dest.split(":")[0], how) != how
             svc.dests[dest] = svc.methods[dest] = how
             server = self.rng.choice(["-r", "--real-server"])
             self.ipvsadm(f"{self.rng.choice(['-e', '-e', '--edit-server'])} {svc.name()} {server} {dest}{words}")
