@@ -226,7 +226,7 @@ static __always_inline int least_piece(struct sched_least *s)
 	return bpvs_least_one(s);
 }
 
-__attribute__((noinline)) int bpvs_sched_sum(struct sched_least *s)
+__attribute__((noinline)) int bpvs_sched_walk(struct sched_least *s)
 {
 	int r = WALK_MORE;
 	__u32 i;
@@ -248,5 +248,5 @@ __attribute__((noinline)) int bpvs_sched_least(struct sched_least *s)
 	/* More by weight than anybody has. */
 	s->least = 1;
 	s->weight = 0;
-	return bpvs_sched_sum(s);
+	return bpvs_sched_walk(s);
 }

@@ -116,7 +116,7 @@ enum sched_measure {
 	/* The expected delay of sed and nq: the connection to come counts, inactive ones do not. */
 	MEASURE_DELAY,
 	MEASURE_ONE, /* the same for all, so that the smallest by weight is the heaviest */
-	/* No load at all, but the sum of the weights, for bpvs_sched_sum(). */
+	/* No load at all, but the sum of the weights (bpvs_sched_walk()). */
 	MEASURE_SUM,
 	MEASURE_REACH,
 };
@@ -131,12 +131,13 @@ enum sched_measure {
 int bpvs_sched_least(struct sched_least *s);
 
 /*
- * The same walk with a sum that grows by each usable destination's weight. MEASURE_SUM: `weight`
- * is it in the end. MEASURE_REACH: `best` is the destination by which the sum reaches `least`,
- * `second` the one by which it reaches `weight`, which is no smaller; the first usable one for 0,
- * the last one where the sum stays below.
+ * The walk itself, which bpvs_sched_least() begins with nobody chosen. Its other use is a sum that
+ * grows by each usable destination's weight. MEASURE_SUM: `weight`, 0 to begin with, is it in the
+ * end. MEASURE_REACH: `best` is the destination by which the sum reaches `least`, `second` the one by
+ * which it reaches `weight`, which is no smaller; the first usable one for 0, the last one where the
+ * sum stays below.
  */
-int bpvs_sched_sum(struct sched_least *s);
+int bpvs_sched_walk(struct sched_least *s);
 
 #define BPVS_SCHED(id, name)                                                                       \
 	int bpvs_sched_##name(struct bpvs_svc *svc, const struct bpvs_flow *flow);

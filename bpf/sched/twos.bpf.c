@@ -30,7 +30,7 @@ __attribute__((noinline)) int bpvs_sched_twos(struct bpvs_svc *svc, const struct
 		return 0;
 	s.l = sched_list(svc);
 	s.from = s.l.len;
-	bpvs_sched_sum(&s);
+	bpvs_sched_walk(&s);
 	if (s.weight <= 0)
 		return 0;
 	first = twos_draw((__u64)s.weight);
@@ -40,7 +40,7 @@ __attribute__((noinline)) int bpvs_sched_twos(struct bpvs_svc *svc, const struct
 	s.from = s.l.len;
 	s.least = (__s64)(swap ? second : first);
 	s.weight = (__s64)(swap ? first : second);
-	bpvs_sched_sum(&s);
+	bpvs_sched_walk(&s);
 	id1 = swap ? s.second : s.best;
 	id2 = swap ? s.best : s.second;
 	d1 = dest_get(id1);
