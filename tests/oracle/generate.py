@@ -213,6 +213,10 @@ class Service:
         self.persistent = self.ops = self.calls = False
         self.sched = "wlc"
 
+    def had_other(self, dest, how):
+        """Was that server ever reached by another method?"""
+        return self.of_host.setdefault(dest.split(":")[0], how) != how
+
     def name(self):
         if self.kind == "f":
             return f"-f {self.mark}" + (" -6" if self.six else "")
@@ -409,7 +413,7 @@ class Generator:
         if dest[0] in "rRdD" and dest[0].isupper() != svc.six:
             words, how = " -i", "-i"
         svc.methods.setdefault(dest, how)
-        self.edited |= svc.of_host.setdefault(dest.split(":")[0], how) != how
+        self.edited |= svc.had_other(dest, how)
         self.ipvsadm(f"{self.rng.choice(['-a', '-a', '-a', '--add-server'])} {svc.name()} -r {dest}{words}")
         svc.dests.setdefault(dest, how)
 
@@ -431,7 +435,7 @@ class Generator:
         if svc:
             dest = self.rng.choice(list(svc.dests))
             words, how = self.dest_words(svc, self.method_again(svc, dest))
-            self.edited |= svc.of_host.setdefault(dest.split(":")[0], how) != how
+            self.edited |= svc.had_other(dest, how)
             svc.dests[dest] = svc.methods[dest] = how
             server = self.rng.choice(["-r", "--real-server"])
             self.ipvsadm(f"{self.rng.choice(['-e', '-e', '--edit-server'])} {svc.name()} {server} {dest}{words}")
