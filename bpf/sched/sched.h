@@ -133,9 +133,9 @@ int bpvs_sched_least(struct sched_least *s);
 /*
  * The walk itself, which bpvs_sched_least() begins with nobody chosen. Its other use is a sum that
  * grows by each usable destination's weight. MEASURE_SUM: `weight`, 0 to begin with, is it in the
- * end. MEASURE_REACH: `best` is the destination by which the sum reaches `least`, `second` the one by
- * which it reaches `weight`, which is no smaller; the first usable one for 0, the last one where the
- * sum stays below.
+ * end. MEASURE_REACH: `best` is the destination by which the sum reaches `least`, `second` the one
+ * by which it reaches `weight`, which is no smaller; the first usable one for 0, the last one where
+ * the sum stays below.
  */
 int bpvs_sched_walk(struct sched_least *s);
 
