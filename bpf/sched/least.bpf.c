@@ -24,6 +24,9 @@ struct walk {
 	__u32 i;
 	__u32 end;
 	struct bpvs_dest_chunk *dests; /* s->chunk */
+	/* The weights of MEASURE_SUM so far, and whose was the last: not one by one to memory. */
+	__s64 sum;
+	__u32 last;
 };
 
 /* The destinations among which an id is; there is no such id where it is false. */
@@ -83,7 +86,8 @@ static __always_inline bool walk_step(struct walk *w, struct sched_least *s, __u
 		s->best = id;
 		return false;
 	case MEASURE_SUM:
-		s->weight += weight;
+		w->sum += weight;
+		w->last = id;
 		return false;
 	case MEASURE_REACH:
 		if (READ_ONCE(s->least) > 0 || !s->best)
@@ -113,11 +117,36 @@ static __always_inline __u64 *walk_run(const struct walk *w)
 	return &c->entry[in];
 }
 
-enum walk_end {
+enum walk_left {
 	WALK_OVER,
 	WALK_MORE,
 	WALK_ODD, /* there is more, but no whole run next */
 };
+
+/* Written out, as two compilers have to understand it; true, and the walk ends. */
+static __always_inline bool walk_steps(struct walk *w, struct sched_least *s, const __u64 *e,
+				       enum sched_measure m)
+{
+	return walk_step(w, s, READ_ONCE(e[7]), m) || walk_step(w, s, READ_ONCE(e[6]), m) ||
+	       walk_step(w, s, READ_ONCE(e[5]), m) || walk_step(w, s, READ_ONCE(e[4]), m) ||
+	       walk_step(w, s, READ_ONCE(e[3]), m) || walk_step(w, s, READ_ONCE(e[2]), m) ||
+	       walk_step(w, s, READ_ONCE(e[1]), m) || walk_step(w, s, READ_ONCE(e[0]), m);
+}
+
+/* MEASURE_REACH, after a run's sum: it reaches neither mark, so that this is all of it. */
+static __always_inline bool walk_past(struct walk *w, struct sched_least *s)
+{
+	__s64 first = READ_ONCE(s->least);
+
+	if (w->sum >= READ_ONCE(s->weight) || (first > 0 ? w->sum >= first : !s->best))
+		return false;
+	if (first > 0)
+		s->best = w->last;
+	s->second = w->last;
+	s->least = first - w->sum;
+	s->weight -= w->sum;
+	return true;
+}
 
 static __always_inline int walk_runs(struct walk *w, struct sched_least *s, enum sched_measure m)
 {
@@ -129,11 +158,15 @@ static __always_inline int walk_runs(struct walk *w, struct sched_least *s, enum
 		if (!e)
 			return w->i == w->end ? WALK_OVER : WALK_ODD;
 		w->i -= RUN;
-		/* Written out, as two compilers have to understand it. */
-		if (walk_step(w, s, READ_ONCE(e[7]), m) || walk_step(w, s, READ_ONCE(e[6]), m) ||
-		    walk_step(w, s, READ_ONCE(e[5]), m) || walk_step(w, s, READ_ONCE(e[4]), m) ||
-		    walk_step(w, s, READ_ONCE(e[3]), m) || walk_step(w, s, READ_ONCE(e[2]), m) ||
-		    walk_step(w, s, READ_ONCE(e[1]), m) || walk_step(w, s, READ_ONCE(e[0]), m))
+		if (m == MEASURE_REACH) {
+			w->sum = 0;
+			w->last = s->second;
+			if (walk_steps(w, s, e, MEASURE_SUM))
+				return WALK_OVER;
+			if (walk_past(w, s))
+				continue;
+		}
+		if (walk_steps(w, s, e, m))
 			return WALK_OVER;
 	}
 	return WALK_MORE;
@@ -144,7 +177,17 @@ static __always_inline bool walk_begin(struct walk *w, struct sched_least *s)
 	w->end = s->l.off;
 	w->i = w->end + s->from;
 	w->dests = dest_chunk(s->chunk);
+	w->sum = 0;
+	w->last = 0;
 	return w->dests != NULL;
+}
+
+static __always_inline void walk_end(const struct walk *w, struct sched_least *s,
+				     enum sched_measure m)
+{
+	s->from = w->i - w->end;
+	if (m == MEASURE_SUM)
+		s->weight += w->sum;
 }
 
 static __always_inline int walk_piece(struct sched_least *s, enum sched_measure m)
@@ -155,7 +198,7 @@ static __always_inline int walk_piece(struct sched_least *s, enum sched_measure 
 	if (!s || !walk_begin(&w, s))
 		return WALK_OVER;
 	r = walk_runs(&w, s, m);
-	s->from = w.i - w.end;
+	walk_end(&w, s, m);
 	return r;
 }
 
@@ -175,7 +218,7 @@ __attribute__((noinline)) int bpvs_least_odd(struct sched_least *s)
 		if (walk_step(&w, s, (__u64)(__u32)e.weight << 32 | e.dest, s->measure))
 			return WALK_OVER;
 	}
-	s->from = w.i - w.end;
+	walk_end(&w, s, s->measure);
 	return w.i == w.end ? WALK_OVER : WALK_MORE;
 }
 
