@@ -194,6 +194,7 @@ LISTED = {
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
     "marked-errors-hop": [r"(?m)^mark\S* \d+ \S+ [wW]", r"(?m)^icmp-error "],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
+    "reset-revives": [r"expire_nodest_conn=1", r"(?m)^ipvsadm (-[dDC]|--delete|--clear)"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "tunnel-pmtu-told": [TUNNEL, r"icmp-error-by .* mtu "],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
@@ -232,6 +233,7 @@ class Generator:
         self.patience = 1000
         self.edited = False  # has a server's method changed?
         self.unsummed = False  # packets that the kernel may not have summed up
+        self.taken = {}  # (service, server) -> how many lines there were when it was taken away
         self.families = rng.choices([(False,), (True,), (False, True)], [6, 3, 1])[0]
         self.weights = {**COMMON, **THEMES[theme][1]}
         self.kinds = {"tcp": "t", "sctp": "s", "ops": "u", "fwmark": "f", "drop_entry": "tu",
@@ -350,9 +352,13 @@ class Generator:
         if svc:
             self.ipvsadm(f"{self.rng.choice(['-E', '-E', '--edit-service'])} {svc.name()}{self.service_words(svc)}")
 
+    def take(self, svc, dests):
+        self.taken |= {(svc.name(), dest): len(self.lines) for dest in dests}
+
     def do_del_svc(self):
         svc = self.service()
         if svc:
+            self.take(svc, svc.dests)
             back = self.chance(60)
             if back:
                 self.settle()
@@ -370,6 +376,8 @@ class Generator:
     def do_clear(self):
         self.settle()
         self.ipvsadm(self.rng.choice(["-C", "--clear"]))
+        for svc in self.services:
+            self.take(svc, svc.dests)
         self.services = []
         if self.chance(70):
             self.do_follow()
@@ -412,6 +420,9 @@ class Generator:
         words, how = self.dest_words(svc, self.method_again(svc, dest))
         if dest[0] in "rRdD" and dest[0].isupper() != svc.six:
             words, how = " -i", "-i"
+        since = self.lines[self.taken.get((svc.name(), dest), len(self.lines)):]
+        if how != "-m" and "sysctl expire_nodest_conn=1" in since:
+            return  # it begins with other connections (reset-revives)
         svc.methods.setdefault(dest, how)
         self.edited |= svc.had_other(dest, how)
         self.ipvsadm(f"{self.rng.choice(['-a', '-a', '-a', '--add-server'])} {svc.name()} -r {dest}{words}")
@@ -446,6 +457,7 @@ class Generator:
             dest = self.rng.choice(list(svc.dests))
             del svc.dests[dest]
             svc.gone.append(dest)
+            self.take(svc, [dest])
             self.ipvsadm(f"{self.rng.choice(['-d', '-d', '--delete-server'])} {svc.name()} -r {dest}")
 
     def do_readd(self):

@@ -320,6 +320,30 @@ def test_who_got_what_was_passed_on_answers(reply, explained):
             explained and known is passed)
 
 
+def test_an_answer_to_what_was_passed_on_moves_the_numbers_after_it():
+    sent = "c1:1 w1:80 client sends S"
+    ours, theirs = ([("frames", f"{sent}\n  in r1: c1:1 > r1:80 tcp S seq 1 ack {ack} ttl 63")]
+                    for ack in (5000, 5001))
+    for passed, same in ((set(), False), ({"c1:1 w1:80"}, True)):
+        assert bool(compare.explained(["marked-passed-on"], ours, theirs, passed)) == same
+    other = [("frames", theirs[0][1].replace("r1", "r2"))]
+    assert not compare.explained(["marked-passed-on"], ours, other, {"c1:1 w1:80"})
+
+
+CLOSED = "TCP 00:09  CLOSE       c1:2000   v1:80   r1:80\n"
+OTHERS = "TCP 14:59  ESTABLISHED c1:2001   v1:80   r1:80\n"
+
+
+@pytest.mark.parametrize("kernel, bpvs, explained", [
+    (CLOSED + OTHERS, OTHERS, True),
+    (OTHERS, CLOSED + OTHERS, False),
+    (CLOSED + OTHERS, "", False),
+])
+def test_what_a_reset_revives_is_closed(kernel, bpvs, explained):
+    ours, theirs = [("conns", kernel)], [("conns", bpvs)]
+    assert bool(compare.explained(["reset-revives"], ours, theirs, set())) == explained
+
+
 HOP = "  in r2: {}c1 > w7 icmp 3/0 ttl {} sum ok quotes 48 about (w7:80 > c1:1 tcp ttl 64)"
 
 
