@@ -106,6 +106,13 @@ def bypassed(kernel, bpvs):
     return same_conns(*(row.sub(r"\1 00:00 - \2", text) for text in (kernel, bpvs)))
 
 
+def still_translated(kernel, bpvs):
+    """What a server says leaves with its own address."""
+    source = re.compile(r"^(out \S+: )[rR]\S+ > ")
+    return len(kernel) == len(bpvs) == 1 and bool(source.match(bpvs[0])) and (
+        source.sub(r"\1", bpvs[0]) == re.sub(r"^(out \S+: )[vVwW]\S+ > ", r"\1", kernel[0]))
+
+
 def revived(kernel, bpvs):
     """Connections in CLOSE, of which BPVS has fewer."""
     closed = re.compile(r"^TCP +\S+ +CLOSE .*\n", re.M)
@@ -115,9 +122,10 @@ def revived(kernel, bpvs):
 
 # Where these are the reasons, results may differ this way and no other: frames packet by packet.
 FRAMES_MAY = {"refused-not-local": refused_from, "marked-passed-on": passed_on,
-              "marked-errors-hop": hop_less, "ftp-untracked": untracked}
+              "marked-errors-hop": hop_less, "ftp-untracked": untracked,
+              "nodest-at-once": still_translated}
 OTHERS_MAY = {"newer-sysctls": ("text", newer_known), "bypass-answers": ("conns", bypassed),
-              "memory-then": ("text", memory_then), "reset-revives": ("conns", revived)}
+              "memory-then": ("text", memory_then), "nodest-at-once": ("conns", revived)}
 
 
 def explained(names, ours, theirs, passed):

@@ -194,7 +194,7 @@ LISTED = {
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
     "marked-errors-hop": [r"(?m)^mark\S* \d+ \S+ [wW]", r"(?m)^icmp-error "],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
-    "reset-revives": [r"expire_nodest_conn=1", r"(?m)^ipvsadm (-[dDC]|--delete|--clear)"],
+    "nodest-at-once": [r"expire_nodest_conn=1", r"(?m)^ipvsadm (-[dDC]|--delete|--clear)"],
     "refused-not-local": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "tunnel-pmtu-told": [TUNNEL, r"icmp-error-by .* mtu "],
     "tunnel-pmtu-v6": [TUNNEL, r"icmp-error-by .* mtu "],
@@ -422,7 +422,7 @@ class Generator:
             words, how = " -i", "-i"
         since = self.lines[self.taken.get((svc.name(), dest), len(self.lines)):]
         if how != "-m" and "sysctl expire_nodest_conn=1" in since:
-            return  # it begins with other connections (reset-revives)
+            return  # it begins with other connections (nodest-at-once)
         svc.methods.setdefault(dest, how)
         self.edited |= svc.had_other(dest, how)
         self.ipvsadm(f"{self.rng.choice(['-a', '-a', '-a', '--add-server'])} {svc.name()} -r {dest}{words}")
