@@ -101,6 +101,7 @@ static int view_services(struct view *v)
 	return bpvs_svc_walk(v->in, svc_row, v);
 }
 
+/* As without ip_vs_ftp: that a module is loaded is what its line says, and here is none. */
 static int view_app(struct view *v)
 {
 	fputs("prot port    usecnt name\n", v->to);

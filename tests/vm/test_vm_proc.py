@@ -66,7 +66,7 @@ def said(request, tmp_path_factory):
     ipvsadm, libs = kernel_ipvsadm()
     program, env = iptables()
     tools = {"bpvs": str(BUILD / "bpvs/bpvs"), "bpvs_ipvsadm": str(BUILD / "ipvsadm/ipvsadm"),
-             "kernel_ipvsadm": str(ipvsadm), "libs": libs, "mode": "tc",
+             "kernel_ipvsadm": str(ipvsadm), "libs": libs, "mode": "tc", "nft": True,
              "shim": str(BUILD / "shim/libbpvs-ipvs.so"),
              "iptables": str(program), "iptables_env": env}  # fmt: skip
     (out / "task.json").write_text(json.dumps({"text": SCENARIO, "tools": tools, "rounds": 1}))
@@ -145,7 +145,9 @@ def test_statistics_by_cpu(said, way):
 
 @ours
 def test_helpers(said, way):
-    assert said[way]["ip_vs_app"] == said["kernel"]["ip_vs_app"]
+    """But for the module, which the machine has loaded: BPVS's helper for FTP is none."""
+    theirs = said["kernel"]["ip_vs_app"]
+    assert said[way]["ip_vs_app"] == re.sub(r"^TCP +21 +0 +ftp *\n", "", theirs, flags=re.M)
 
 
 NUMBERS = re.compile(r"-?\d+(?!:)")
