@@ -54,17 +54,19 @@ static __always_inline bool walk_step(struct walk *w, struct sched_least *s, __u
 				      enum sched_measure m)
 {
 	__s64 weight = (__s64)e >> 32;
-	struct bpvs_dest *d;
+	struct bpvs_dest *d = NULL;
 	__u32 id = (__u32)e;
 
 	/* What needs no look at the destination first. */
 	if (weight <= (m == MEASURE_ONE ? READ_ONCE(s->weight) : 0))
 		return false;
-	if (!walk_chunk(w, s, id))
-		return true;
-	d = dest_in(w->dests, id);
-	if (unlikely(!sched_open(d)))
-		return false;
+	if (m != MEASURE_SUM_ALL && m != MEASURE_REACH_ALL) {
+		if (!walk_chunk(w, s, id))
+			return true;
+		d = dest_in(w->dests, id);
+		if (unlikely(!sched_open(d)))
+			return false;
+	}
 	switch (m) {
 	case MEASURE_OVERHEAD:
 		walk_compare(s, id, sched_overhead(d), weight);
@@ -86,10 +88,12 @@ static __always_inline bool walk_step(struct walk *w, struct sched_least *s, __u
 		s->best = id;
 		return false;
 	case MEASURE_SUM:
+	case MEASURE_SUM_ALL:
 		w->sum += weight;
 		w->last = id;
 		return false;
 	case MEASURE_REACH:
+	case MEASURE_REACH_ALL:
 		if (READ_ONCE(s->least) > 0 || !s->best)
 			s->best = id;
 		s->second = id;
@@ -133,7 +137,7 @@ static __always_inline bool walk_steps(struct walk *w, struct sched_least *s, co
 	       walk_step(w, s, READ_ONCE(e[1]), m) || walk_step(w, s, READ_ONCE(e[0]), m);
 }
 
-/* MEASURE_REACH, after a run's sum: it reaches neither mark, so that this is all of it. */
+/* MEASURE_REACH*, after a run's sum: it reaches neither mark, so that this is all of it. */
 static __always_inline bool walk_past(struct walk *w, struct sched_least *s)
 {
 	__s64 first = READ_ONCE(s->least);
@@ -158,10 +162,10 @@ static __always_inline int walk_runs(struct walk *w, struct sched_least *s, enum
 		if (!e)
 			return w->i == w->end ? WALK_OVER : WALK_ODD;
 		w->i -= RUN;
-		if (m == MEASURE_REACH) {
+		if (m == MEASURE_REACH || m == MEASURE_REACH_ALL) {
 			w->sum = 0;
 			w->last = s->second;
-			if (walk_steps(w, s, e, MEASURE_SUM))
+			if (walk_steps(w, s, e, m == MEASURE_REACH ? MEASURE_SUM : MEASURE_SUM_ALL))
 				return WALK_OVER;
 			if (walk_past(w, s))
 				continue;
@@ -186,7 +190,7 @@ static __always_inline void walk_end(const struct walk *w, struct sched_least *s
 				     enum sched_measure m)
 {
 	s->from = w->i - w->end;
-	if (m == MEASURE_SUM)
+	if (m == MEASURE_SUM || m == MEASURE_SUM_ALL)
 		s->weight += w->sum;
 }
 
@@ -252,9 +256,23 @@ __attribute__((noinline)) int bpvs_least_reach(struct sched_least *s)
 	return walk_piece(s, MEASURE_REACH);
 }
 
+__attribute__((noinline)) int bpvs_least_sum_all(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_SUM_ALL);
+}
+
+__attribute__((noinline)) int bpvs_least_reach_all(struct sched_least *s)
+{
+	return walk_piece(s, MEASURE_REACH_ALL);
+}
+
 static __always_inline int least_piece(struct sched_least *s)
 {
 	switch (s->measure) {
+	case MEASURE_SUM_ALL:
+		return bpvs_least_sum_all(s);
+	case MEASURE_REACH_ALL:
+		return bpvs_least_reach_all(s);
 	case MEASURE_SUM:
 		return bpvs_least_sum(s);
 	case MEASURE_REACH:

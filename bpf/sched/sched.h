@@ -119,6 +119,9 @@ enum sched_measure {
 	/* No load at all, but the sum of the weights (bpvs_sched_walk()). */
 	MEASURE_SUM,
 	MEASURE_REACH,
+	/* The same of all, thresholds aside, which takes no look at the destinations. */
+	MEASURE_SUM_ALL,
+	MEASURE_REACH_ALL,
 };
 
 #define LEAST_IDLE_FIRST 0x1 /* delay: the first without active connections ends the walk */

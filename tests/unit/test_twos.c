@@ -136,8 +136,11 @@ static void test_many(void **state)
 	static struct world w;
 
 	(void)state;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		fill(&w, 100 + (int)rnd(MOST - 100), 2);
+		/* Nobody over a threshold, and a first one that is there or is not. */
+		for (int k = 0; i > 3 && k < w.num; k++)
+			w.dests[w.list[k].dest].overload = i == 5 && k == w.num - 1;
 		twin(&w);
 		compare(&w);
 	}
