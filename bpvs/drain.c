@@ -4,6 +4,10 @@
  * is dropped. Waited for are its connections, active and inactive, and its templates, since a
  * client that has one comes back to a server of weight 0. Not waited for are TCP connections that
  * are over and stay in the table for a while all the same.
+ *
+ * A server that is removed meanwhile keeps its connections, for it may come back: a health check
+ * may do both within a second. They are waited for, too, but not its templates, which bring nobody
+ * to it.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,6 +25,10 @@
 
 #define DEADLINE_DEFAULT 300
 #define POLL_NS		 200000000L
+#define POLL_REMOVED	 1 /* s; all connections are looked at then */
+
+/* What a destination is to a drain. */
+enum { NOT_MEANT, MEANT, REMOVED };
 
 struct drain {
 	const char *name; /* the destination as it was said */
@@ -30,8 +38,9 @@ struct drain {
 	bool one_service;
 	unsigned int deadline; /* s */
 	bool json;
-	bool *meant; /* by destination id, below dests_max: it was one of those that are meant */
+	__u8 *meant; /* by destination id, below dests_max */
 	unsigned int dests_max;
+	unsigned int num; /* destinations that were meant in the beginning */
 };
 
 /* The destinations that are meant: how many, and what they have. */
@@ -78,7 +87,7 @@ static int meant_walk(struct bpvs_instance *in, struct drain *d, meant_cb cb, vo
 
 		for (unsigned int j = 0; j < row->num_dests && !err; j++)
 			if (svc_meant(d, &row->svc) && dest_meant(d, &row->dests[j])) {
-				d->meant[row->dests[j].id] = true;
+				d->meant[row->dests[j].id] = MEANT;
 				err = cb(in, &row->svc.key, &row->dests[j], arg);
 			}
 	}
@@ -100,21 +109,10 @@ static int load_add(struct bpvs_instance *in, const struct bpvs_svc_key *key,
 	return 0;
 }
 
-/* A service that went meanwhile has taken its destinations with it. */
-static int load_read(struct bpvs_instance *in, struct drain *d, struct load *ret)
-{
-	int err;
-
-	*ret = (struct load){ 0 };
-	err = meant_walk(in, d, load_add, ret);
-	return err == -ESRCH ? 0 : err;
-}
-
 /* ---- connections that are over ---- */
 
 struct over {
-	const bool *meant;
-	unsigned int dests_max;
+	const struct drain *d;
 	__u64 num;
 };
 
@@ -130,25 +128,64 @@ static bool conn_over(const struct bpvs_conn_info *c)
 	return c->proto == IPPROTO_SCTP && c->state == BPVS_SCTP_CLOSED;
 }
 
+/* A destination's number may be another's, once it is free. */
+static bool conn_of(const struct drain *d, const struct bpvs_conn_info *c, int what)
+{
+	return !c->template && c->dest < d->dests_max && d->meant[c->dest] == what &&
+	       !memcmp(&c->daddr, &d->addr, sizeof(d->addr)) && (!d->port || c->dport == d->port);
+}
+
 static int over_count(const struct bpvs_conn_info *c, void *arg)
 {
 	struct over *over = arg;
 
-	if (!c->template && c->dest < over->dests_max && over->meant[c->dest] && conn_over(c))
-		over->num++;
+	over->num += conn_of(over->d, c, MEANT) && conn_over(c);
 	return 0;
 }
 
 /* Walking the table is for when nothing else is left: it may be large. */
 static bool load_over(struct bpvs_instance *in, const struct drain *d, const struct load *load)
 {
-	struct over over = { .meant = d->meant, .dests_max = d->dests_max };
+	struct over over = { .d = d };
 
 	if (load->active || load->templates)
 		return false;
 	if (!load->inactive)
 		return true;
 	return !bpvs_conn_walk(in, over_count, &over) && over.num >= load->inactive;
+}
+
+/* ---- those of removed destinations ---- */
+
+struct removed {
+	const struct drain *d;
+	struct load *load;
+};
+
+static int removed_add(const struct bpvs_conn_info *c, void *arg)
+{
+	struct removed *r = arg;
+
+	if (!conn_of(r->d, c, REMOVED) || conn_over(c))
+		return 0;
+	r->load->active += c->active;
+	r->load->inactive += !c->active;
+	return 0;
+}
+
+/* A service that went meanwhile has taken its destinations with it. */
+static int load_read(struct bpvs_instance *in, struct drain *d, struct load *ret)
+{
+	struct removed removed = { .d = d, .load = ret };
+	int err;
+
+	*ret = (struct load){ 0 };
+	for (unsigned int i = 0; i < d->dests_max; i++)
+		d->meant[i] = d->meant[i] ? REMOVED : NOT_MEANT;
+	err = meant_walk(in, d, load_add, ret);
+	if (err && err != -ESRCH)
+		return err;
+	return ret->dests < d->num ? bpvs_conn_walk(in, removed_add, &removed) : 0;
 }
 
 /* ---- the weight ---- */
@@ -165,17 +202,15 @@ static int weight_clear(struct bpvs_instance *in, const struct bpvs_svc_key *key
 }
 
 /* Under the lock, or an edit in between would be undone. */
-static int weights_clear(struct bpvs_instance *in, struct drain *d, unsigned int *ret_num)
+static int weights_clear(struct bpvs_instance *in, struct drain *d)
 {
-	unsigned int num = 0;
 	int err = bpvs_lock(in);
 
 	if (err)
 		return err;
-	err = meant_walk(in, d, weight_clear, &num);
+	d->num = 0;
+	err = meant_walk(in, d, weight_clear, &d->num);
 	bpvs_unlock(in);
-	if (!err)
-		*ret_num = num;
 	return err;
 }
 
@@ -206,6 +241,7 @@ static enum outcome drain_wait(struct bpvs_instance *in, struct drain *d,
 			return INTERRUPTED;
 		if (seconds_since(start) >= d->deadline)
 			return DROPPED;
+		pause.tv_sec = ret->dests < d->num ? POLL_REMOVED : 0;
 		nanosleep(&pause, NULL);
 	}
 }
@@ -225,15 +261,15 @@ static struct json_object *load_make(const struct load *load)
 	return o;
 }
 
-static void report_json(const struct drain *d, unsigned int num, const struct load *before,
-			const struct load *after, enum outcome how, double seconds)
+static void report_json(const struct drain *d, const struct load *before, const struct load *after,
+			enum outcome how, double seconds)
 {
 	struct bpvs_json_out out;
 	char text[32];
 
 	bpvs_json_begin(&out, stdout);
 	bpvs_json_put(&out, "destination", json_object_new_string(d->name));
-	bpvs_json_put(&out, "services", json_object_new_uint64(num));
+	bpvs_json_put(&out, "services", json_object_new_uint64(d->num));
 	bpvs_json_put(&out, "outcome", json_object_new_string(outcomes[how]));
 	snprintf(text, sizeof(text), "%.1f", seconds);
 	bpvs_json_put(&out, "seconds", json_object_new_double_s(seconds, text));
@@ -250,8 +286,8 @@ static void load_print(const struct drain *d, const char *what, const struct loa
 	fflush(stdout);
 }
 
-static void report(const struct drain *d, unsigned int num, const struct load *before,
-		   const struct load *after, enum outcome how, double seconds)
+static void report(const struct drain *d, const struct load *before, const struct load *after,
+		   enum outcome how, double seconds)
 {
 	static const char *const texts[] = {
 		[DRAINED] = "drained in %.1f s",
@@ -264,7 +300,7 @@ static void report(const struct drain *d, unsigned int num, const struct load *b
 	char text[120];
 
 	if (d->json) {
-		report_json(d, num, before, after, how, seconds);
+		report_json(d, before, after, how, seconds);
 		return;
 	}
 	snprintf(text, sizeof(text), texts[how], seconds);
@@ -289,10 +325,9 @@ static int drain(struct bpvs_instance *in, struct drain *d)
 	struct load before, after;
 	struct timespec start;
 	enum outcome how;
-	unsigned int num;
-	int err = weights_clear(in, d, &num);
+	int err = weights_clear(in, d);
 
-	if (!err && !num)
+	if (!err && !d->num)
 		err = -ENOENT;
 	err = err ?: load_read(in, d, &before);
 	if (err)
@@ -307,7 +342,7 @@ static int drain(struct bpvs_instance *in, struct drain *d)
 	/* Nothing to drop where somebody has removed it, and 120 s have gone by. */
 	if (err && err != -ENOENT)
 		how = FAILED;
-	report(d, num, &before, &after, how, seconds_since(&start));
+	report(d, &before, &after, how, seconds_since(&start));
 	if (how == INTERRUPTED)
 		return 128 + interrupted;
 	return how == DRAINED || how == DROPPED ? 0 : 1;

@@ -319,6 +319,51 @@ def test_drain_overruled(world, clean):
     assert running[0].digest() == clean
 
 
+def remove(world, rip):
+    world.ipvsadm("-d", "-t", at(VIP[4], 80), "-r", at(rip, 80))
+
+
+def test_drain_waits_for_connections_of_a_removed_server(world, clean):
+    apply(world, "services:\n" + farm(world, [("rs1", 1)]))
+    running, rip = downloads(world, 1), world.rip("rs1", 4)
+    process = drain(world, rip, "--deadline", "300", "--json")
+    until(lambda: servers(world)[rip][0] == 0)
+    remove(world, rip)
+    time.sleep(1.5)
+    assert process.poll() is None
+    # back without a weight, as keepalived's inhibit_on_failure has it
+    world.ipvsadm("-a", "-t", at(VIP[4], 80), "-r", at(rip, 80), "-m", "-w", "0")
+    assert running[0].digest() == clean
+    said = check("drain", finish(process))
+    assert said["outcome"] == "drained" and said["left"]["active_connections"] == 0
+
+
+@pytest.mark.parametrize("clear", [False, True], ids=["one", "all"])
+def test_drain_drops_what_a_removed_server_has_left(world, clean, clear):
+    apply(world, "services:\n" + farm(world, [("rs1", 1)]))
+    running, rip = downloads(world, 1), world.rip("rs1", 4)
+    process = drain(world, rip, "--deadline", "3", "--json")
+    until(lambda: servers(world)[rip][0] == 0)
+    if clear:
+        world.ipvsadm("-C")
+    else:
+        remove(world, rip)
+    said = check("drain", finish(process))
+    assert said["outcome"] == "dropped" and said["left"]["active_connections"] == 1
+    assert running[0].digest() != clean and rip not in world.ipvsadm("-Lnc").stdout
+
+
+def test_drain_overruled_by_who_removed_it(world, clean):
+    apply(world, "services:\n" + farm(world, [("rs1", 1)]))
+    running, rip = downloads(world, 1), world.rip("rs1", 4)
+    process = drain(world, rip)
+    until(lambda: servers(world)[rip][0] == 0)
+    remove(world, rip)
+    world.ipvsadm("-a", "-t", at(VIP[4], 80), "-r", at(rip, 80), "-m")
+    assert "somebody else" in finish(process, 1)
+    assert running[0].digest() == clean
+
+
 def test_drain_misuse(world, clean):
     apply(world, "services:\n" + farm(world, [("rs1", 1)]))
     rip = world.rip("rs1", 4)
