@@ -38,28 +38,36 @@ bool addr_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af)
 	return inet_pton(AF_INET6, text, ret->b) == 1;
 }
 
+/* An address as an endpoint has it: as bytes ::ffff:10.0.0.1 is 10.0.0.1, which it does not mean. */
+static bool host_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af)
+{
+	return addr_read(text, ret, ret_af) &&
+	       (*ret_af == BPVS_V4 || !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)ret->b));
+}
+
 bool endpoint_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af, __be16 *ret_port)
 {
-	char host[ENDPOINT_TEXT], *colon;
-	unsigned long port;
 	bool brackets = *text == '[';
+	char host[ENDPOINT_TEXT], *end;
+	unsigned long port;
 
 	*ret_port = 0;
-	if (addr_read(text, ret, ret_af))
+	if (host_read(text, ret, ret_af))
 		return true;
 	if (snprintf(host, sizeof(host), "%s", text + brackets) >= (int)sizeof(host))
 		return false;
-	colon = strrchr(host, ':');
-	if (!colon || !number_read(colon + 1, 65535, &port))
+	end = strrchr(host, brackets ? ']' : ':');
+	if (!end)
 		return false;
-	*ret_port = htons((uint16_t)port);
-	*colon = '\0';
-	if (brackets) {
-		if (colon == host || colon[-1] != ']')
+	*end++ = '\0';
+	if (!brackets || *end == ':') {
+		if (!number_read(end + brackets, 65535, &port))
 			return false;
-		colon[-1] = '\0';
+		*ret_port = htons((uint16_t)port);
+	} else if (*end) {
+		return false;
 	}
-	return addr_read(host, ret, ret_af) && (*ret_af == BPVS_V6) == brackets;
+	return host_read(host, ret, ret_af) && (*ret_af == BPVS_V6) == brackets;
 }
 
 bool proto_find(const char *name, __u8 *ret)

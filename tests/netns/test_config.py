@@ -370,7 +370,8 @@ def test_drain_misuse(world, clean):
     for argv, status in (((), 2), (("rubbish",), 2), ((rip, rip), 2), ((rip, "--deadline"), 2),
                          ((rip, "--deadline", "5x"), 2), ((rip, "--deadline", "-1"), 2),
                          ((rip, "--deadline", "99999999h"), 2), ((rip, "--service", "80"), 2),
-                         ((rip, "--service", "tcp:rubbish"), 2),
+                         ((rip, "--service", "tcp:rubbish"), 2), (("::ffff:" + rip,), 2),
+                         ((f"[::ffff:{rip}]:80",), 2), (("[fd00::1]x",), 2), (("[fd00::1]",), 1),
                          (("10.77.0.1",), 1), ((f"{rip}:81",), 1),
                          ((rip, "--service", f"udp:{VIP[4]}:80"), 1),
                          ((rip, "--service", "fwmark:7"), 1)):
