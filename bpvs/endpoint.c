@@ -38,7 +38,7 @@ bool addr_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af)
 	return inet_pton(AF_INET6, text, ret->b) == 1;
 }
 
-/* An address as an endpoint has it: as bytes ::ffff:10.0.0.1 is 10.0.0.1, which it does not mean. */
+/* An endpoint's address. As bytes ::ffff:10.0.0.1 is 10.0.0.1, which it does not mean. */
 static bool host_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af)
 {
 	return addr_read(text, ret, ret_af) &&

@@ -8,7 +8,10 @@
 #define ENDPOINT_TEXT 72
 
 bool addr_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af);
-/* 10.0.0.1, 10.0.0.1:80, 2001:db8::1, [2001:db8::1]:80; the port is 0 where none is said. */
+/*
+ * 10.0.0.1, 10.0.0.1:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80; the port is 0 where none is
+ * said.
+ */
 bool endpoint_read(const char *text, struct bpvs_addr *ret, __u8 *ret_af, __be16 *ret_port);
 /* tcp:10.0.0.1:80, udp:[2001:db8::1]:53, sctp:..., fwmark:5, fwmark6:5 */
 bool service_read(const char *text, struct bpvs_svc_key *ret);

@@ -193,6 +193,7 @@ LISTED = {
     "newer-sysctls": [r"look sysctl"],
     "no-ipsec": [r"(?m)^raw .* 5[01]$", r":500\b"],
     "oversize-cut": [TUNNEL, r" len 14\d\d"],
+    "marked-errors-unscheduled": [r"schedule_icmp=1", r"(?m)^mark\S* \d+ any ", r"(?m)^icmp-error "],
     "marked-errors-hop": [r"(?m)^mark\S* \d+ \S+ [wW]", r"(?m)^icmp-error "],
     "marked-passed-on": [r"(?m)^mark\S* \d+ \S+ [wW]"],
     "nodest-at-once": [r"expire_nodest_conn=1", r"(?m)^ipvsadm (-[dDC]|--delete|--clear)"],
