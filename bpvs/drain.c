@@ -283,7 +283,6 @@ static void load_print(const struct drain *d, const char *what, const struct loa
 	printf("%s: %s: %llu active, %llu inactive connections, %llu templates\n", d->name, what,
 	       (unsigned long long)load->active, (unsigned long long)load->inactive,
 	       (unsigned long long)load->templates);
-	fflush(stdout);
 }
 
 static void report(const struct drain *d, const struct load *before, const struct load *after,
@@ -332,8 +331,10 @@ static int drain(struct bpvs_instance *in, struct drain *d)
 	err = err ?: load_read(in, d, &before);
 	if (err)
 		return fail(d, err);
-	if (!d->json)
+	if (!d->json) {
 		load_print(d, "weight 0", &before);
+		fflush(stdout); /* for whoever waits with us */
+	}
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	how = drain_wait(in, d, &start, &after);
 	/* Of what is drained, connections that are over, so that the server can be removed. */

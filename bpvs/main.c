@@ -2,6 +2,7 @@
 /* bpvs: what ipvsadm has no word for. */
 #include <stdio.h>
 #include <string.h>
+#include "bpvs.h"
 #include "verbs.h"
 
 static const struct verb {
@@ -40,7 +41,7 @@ static void usage(FILE *to)
 	}
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	if (argc < 2) {
 		usage(stderr);
@@ -55,4 +56,25 @@ int main(int argc, char **argv)
 			return verbs[i].run(argc - 1, argv + 1);
 	fprintf(stderr, "bpvs: no such verb: %s (try bpvs --help)\n", argv[1]);
 	return 2;
+}
+
+/* What was done stays done; but a listing that is cut short must not pass for one. */
+static int output_check(const char *verb, int status)
+{
+	int err = bpvs_stream_end(stdout);
+
+	if (!err)
+		return status;
+	fprintf(stderr, "bpvs %s: %s\n", verb, strerror(-err));
+	/* To whoever asks for differences, 1 says that he was shown them. */
+	return !strcmp(verb, "diff") ? 2 : status ?: 1;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	bpvs_streams_hold();
+	status = run(argc, argv);
+	return argc < 2 ? status : output_check(argv[1], status);
 }

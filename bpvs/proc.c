@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* bpvs proc: what the files of kernel IPVS in /proc/net say. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "bpvs.h"
@@ -37,7 +36,5 @@ int cmd_proc(int argc, char **argv)
 		return complain(err);
 	err = bpvs_view_write(in, argv[1], stdout);
 	bpvs_close(in);
-	if (!err && (fflush(stdout) || ferror(stdout)))
-		err = -errno;
 	return err ? complain(err) : 0;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "commands.h"
 
-int cmd_run(struct bpvs_instance *in, const struct args *a)
+static int command_run(struct bpvs_instance *in, const struct args *a)
 {
 	switch (a->cmd) {
 	case CMD_ADD:
@@ -32,6 +32,23 @@ int cmd_run(struct bpvs_instance *in, const struct args *a)
 	default:
 		return 0;
 	}
+}
+
+/* Whether all of it has arrived the original never asks; of its options nor do we. */
+static int output_check(const struct args *a, int status)
+{
+	const uint64_t own = OPT_BIT(JSON) | OPT_BIT(WIDE) | OPT_BIT(FULL);
+	int err = a->options & own ? bpvs_stream_end(stdout) : 0;
+
+	if (!err)
+		return status;
+	fprintf(stderr, "ipvsadm: %s\n", strerror(-err));
+	return status ?: 1;
+}
+
+int cmd_run(struct bpvs_instance *in, const struct args *a)
+{
+	return output_check(a, command_run(in, a));
 }
 
 static int not_root(void)
@@ -63,6 +80,7 @@ int main(int argc, char **argv)
 	struct args a;
 	int status;
 
+	bpvs_streams_hold();
 	/* Before the words, and before --help, too. */
 	if (!bpvs_privileged())
 		return not_root();

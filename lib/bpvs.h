@@ -274,6 +274,13 @@ const char *bpvs_view_name(unsigned int index);
 /* -ENOENT: no such file. Errors of the stream are the caller's to look for. */
 int bpvs_view_write(struct bpvs_instance *in, const char *name, FILE *to);
 
+/* ---- stream.c: standard input and output, of a tool ---- */
+
+/* First of all, so that where one of them is closed no other file takes its place. */
+void bpvs_streams_hold(void);
+/* After all was said: 0, or why not all of it has arrived. */
+int bpvs_stream_end(FILE *file);
+
 /* ---- names.c ---- */
 
 const char *bpvs_sched_name(unsigned int sched); /* NULL: no such scheduler */

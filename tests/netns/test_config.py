@@ -380,6 +380,28 @@ def test_drain_misuse(world, clean):
     assert servers(world)[rip][0] == 1
 
 
+# ---- output that does not arrive ----
+
+
+@pytest.mark.parametrize("words", ["status", "status -v", "status --json", "sysctl", "sysctl -v",
+                                   "sysctl --json", "sysctl sloppy_tcp=1", "flush --json", "drain",
+                                   "drain --json", "dump", "proc ip_vs"])
+def test_what_does_not_arrive_is_told(world, clean, words):
+    """What was done stays done."""
+    apply(world, "services:\n" + farm(world, [("rs1", 1)]))
+    rip = world.rip("rs1", 4)
+    argv = words.split() + [rip] * words.startswith("drain")
+    for where, why in (">/dev/full", "No space left on device"), (">&-", "Bad file descriptor"):
+        done = world.director.run("sh", "-c", f'exec "$0" "$@" {where}', world.bpvs, *argv, check=False)
+        assert (done.returncode, done.stderr) == (1, f"bpvs {argv[0]}: {why}\n"), done
+    assert servers(world)[rip][0] == (0 if "drain" in words else 1)
+    assert bpvs(world, "sysctl", "sloppy_tcp").stdout.endswith(" = 1\n" if "=1" in words else " = 0\n")
+    # Who goes away is not written to.
+    done = world.director.run("bash", "-c", '"$0" "$@" | true; echo ${PIPESTATUS[0]}', world.bpvs, *argv)
+    bpvs(world, "sysctl", "sloppy_tcp=0")
+    assert done.stdout in ("0\n", "141\n") and not done.stderr
+
+
 # ---- the other verbs' JSON ----
 
 

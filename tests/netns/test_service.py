@@ -18,11 +18,12 @@ class Service(Lone):
         self.defaults = directory / "defaults"
         self.defaults.write_text(
             f'OPTIONS="--mode tc --conns 1k"\nRULES={self.rules}\nSAVE=yes\n')
+        self.around = ()
         self.path = f"{self.bpvs.parent}:{self.adm.parent}:{os.environ['PATH']}"
 
     def run(self, verb, check=True):
         return self.host.run("env", f"PATH={self.path}", f"BPVS_DEFAULTS={self.defaults}",
-                             ROOT / "packaging" / "service", verb, check=check)
+                             *self.around, ROOT / "packaging" / "service", verb, check=check)
 
     def is_up(self):
         return self.host.run(self.bpvs, "status", check=False).returncode == 0
@@ -60,6 +61,55 @@ def test_without_an_engine_the_rules_stay(service, verb):
         assert done.returncode and "no instance" in done.stderr
     else:
         assert (done.returncode, done.stderr) == (0, "")
+
+
+# More than a tmpfs of 8 KB has room for beside a file of one page.
+MANY = "".join(f"-A -t 192.168.1.100:{port} -s rr\n" for port in range(1000, 1400))
+
+
+def full_file_system(where, *words):
+    """To run words where there is a file system at `where` that fills up, with the old rules."""
+    return ["unshare", "-m", "sh", "-ec", f"""
+        mount -t tmpfs -o size=8k full {where}
+        printf '%s' "$0" >{where}/$1
+        shift
+        status=0
+        "$@" || status=$?
+        echo "$status" {where}/*
+        cat {where}/*""", *words]
+
+
+@pytest.mark.parametrize("kind", ["rules", "rules.yaml"])
+def test_without_room_the_old_rules_stay(service, tmp_path, kind):
+    full = tmp_path / "full"
+    full.mkdir()
+    service.rules = full / kind
+    service.defaults.write_text(f'OPTIONS="--mode tc --conns 1k"\nRULES={service.rules}\n')
+    service.run("start")
+    service.ipvsadm("-R", input=MANY)
+    service.around = full_file_system(full, RULES, kind)
+    done = service.run("save")
+    assert done.stdout == f"1 {service.rules}\n{RULES}", done
+    assert "No space left on device" in done.stderr
+
+
+def test_without_room_the_old_rules_of_ipvsadm_stay(service, tmp_path):
+    """ipvsadm itself does not tell: it is as the original. /etc and /sbin are the test's own."""
+    service.up("--mode", "tc")
+    service.ipvsadm("-R", input=MANY)
+    script = ROOT / "packaging" / "ipvsadm-service"
+    inside = ["unshare", "-m", "sh", "-ec", 'mount --bind "$0" "$(readlink -f /sbin)"; exec "$@"',
+              service.adm.parent]
+    save = lambda *words: service.host.run(*inside, *words, script, "save")
+    done = save(*full_file_system("/etc", RULES, "ipvsadm.rules"))
+    assert done.stdout == f"1 /etc/ipvsadm.rules\n{RULES}", done
+    assert done.stderr
+    # With room it has all of them.
+    service.ipvsadm("-C")
+    service.ipvsadm("-R", input=MANY[: len(RULES) * 20])
+    done = save(*full_file_system("/etc", RULES, "ipvsadm.rules"))
+    kept = service.ipvsadm("-Sn").stdout
+    assert done.stdout == f"0 /etc/ipvsadm.rules\n# ipvsadm.rules\n{kept}", done
 
 
 def test_stop_tells_of_what_it_cannot_take_down(service, tmp_path):

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The verbs of bpvs that work on nothing but the tables, over the tables of stub_engine.c. */
-#include <string.h>
+/* The verbs of bpvs that work on more than the tables, which bpvs-stub is built without. */
 #include "verbs.h"
 
-int main(int argc, char **argv)
-{
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} verbs[] = { { "apply", cmd_apply }, { "diff", cmd_diff }, { "dump", cmd_dump } };
-
-	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (!strcmp(argv[1], verbs[i].name))
-			return verbs[i].run(argc - 1, argv + 1);
-	return 2;
-}
+#define BPVS_VERB(verb, args, help)                                                                \
+	__attribute__((weak)) int cmd_##verb(int argc, char **argv)                                \
+	{                                                                                          \
+		(void)argc, (void)argv;                                                            \
+		return 2;                                                                          \
+	}
+#include "verbs.def"

@@ -464,6 +464,32 @@ def test_damaged_files(tables):
         assert done.returncode in (0, 1, 2) and b"Sanitizer" not in done.stderr, done
 
 
+# ---- output that does not arrive ----
+
+DEAF = [">/dev/full", ">&-"]
+VERBS = [("dump", 1), ("dump --json", 1), ("diff -f -", 2), ("diff -f - --json", 2),
+         ("apply -f - -v", 1), ("apply -f - --json", 1), ("--help", 1)]
+
+
+@pytest.mark.parametrize("where", DEAF)
+@pytest.mark.parametrize("words, status", VERBS)
+def test_what_does_not_arrive_is_told(tables, words, status, where):
+    """What apply does stays done. Other files that are open get nothing of it."""
+    tables.ipvsadm("-A", "-f", "1")
+    done = subprocess.run(["sh", "-c", f"exec {UNIT}/bpvs-stub {words} {where}"], input=WEB,
+                          capture_output=True, text=True, timeout=60, check=False, env=tables.env)
+    assert done.returncode == status, done
+    why = "No space left on device" if where == ">/dev/full" else "Bad file descriptor"
+    assert done.stderr == f"bpvs {words.split()[0]}: {why}\n"
+    assert [s.get("fwmark") for s in tables.listing()] == [None if "apply" in words else 1]
+
+
+def test_nothing_to_say_needs_no_output(tables):
+    for words in ("apply -f -", "diff -f -"):
+        subprocess.run(["sh", "-c", f"exec {UNIT}/bpvs-stub {words} >&-"], input=WEB, text=True,
+                       timeout=60, check=True, env=tables.env)
+
+
 # ---- random states ----
 
 

@@ -166,3 +166,18 @@ def test_wide_counters(run, more):
 def test_own_options_are_for_their_command(run):
     for words in (["-S", "--wide"], ["-S", "--json"], ["-L", "--full"], ["-A", "-t", "10.0.0.1:1", "--full"]):
         run(*words, status=2)
+
+
+@pytest.mark.parametrize("where", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("words", ["-L --json", "-Ln --wide", "-L --json -c", "-Sn --full", "-Ln", "-Sn"])
+def test_output_that_does_not_arrive(run, tmp_path, words, where):
+    """Of its own options it tells; the original's are as the original, which never looks."""
+    run("-R", stdin=RULES)
+    own = "--" in words
+    why = "No space left on device" if where == ">/dev/full" else "Bad file descriptor"
+    env = dict(os.environ, BPVS_STUB=str(tmp_path / "tables"), ASAN_OPTIONS="detect_leaks=0")
+    stub = BUILD / "tests/unit/ipvsadm-stub"
+    for line, given in ((f"{stub} {words}", ""), (f"{stub} -R", words + "\n")):
+        done = subprocess.run(["sh", "-c", f"exec {line} {where}"], input=given, env=env,
+                              capture_output=True, text=True, timeout=20, check=False)
+        assert (done.returncode, done.stderr) == ((1, f"ipvsadm: {why}\n") if own else (0, "")), done
