@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* bpvs apply, bpvs diff: a file that says what there is to be, and what differs from it. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include "plan.h"
@@ -27,7 +26,7 @@ static int request_read(struct request *r, int argc, char **argv, const char *us
 	int c;
 
 	*r = (struct request){ .verb = argv[0] };
-	while ((c = getopt_long(argc, argv, "f:v", options, NULL)) != -1) {
+	while ((c = verb_option(r->verb, argc, argv, "f:v", options, "")) != -1) {
 		if (c == 'f')
 			r->file = optarg;
 		else if (c == 'k')

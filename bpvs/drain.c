@@ -10,7 +10,6 @@
  * to it.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -389,7 +388,7 @@ static bool drain_read(struct drain *d, int argc, char **argv)
 	int c;
 
 	*d = (struct drain){ .deadline = DEADLINE_DEFAULT };
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = verb_option("drain", argc, argv, "", options, "")) != -1) {
 		if (c == 's' && service_read(optarg, &d->key))
 			d->one_service = true;
 		else if (c == 'j')

@@ -48,22 +48,36 @@ static int usage(void)
 	return 2;
 }
 
+static bool request_read(struct request *r, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "dest", required_argument, NULL, 'd' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	__u8 af;
+	int c;
+
+	*r = (struct request){ 0 };
+	while ((c = verb_option("flush", argc, argv, "", options, "")) != -1) {
+		if (c == 'd' && endpoint_read(optarg, &r->addr, &af, &r->port))
+			r->dest = optarg;
+		else if (c == 'j')
+			r->json = true;
+		else
+			return false;
+	}
+	return optind == argc;
+}
+
 int cmd_flush(int argc, char **argv)
 {
 	struct bpvs_instance *in;
-	struct request r = { 0 };
+	struct request r;
 	int err, status;
-	__u8 af;
 
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json"))
-			r.json = true;
-		else if (!r.dest && !strcmp(argv[i], "--dest") && i + 1 < argc &&
-			 endpoint_read(argv[i + 1], &r.addr, &af, &r.port))
-			r.dest = argv[++i];
-		else
-			return usage();
-	}
+	if (!request_read(&r, argc, argv))
+		return usage();
 	err = bpvs_open(&in);
 	if (err) {
 		fprintf(stderr, "bpvs flush: %s\n", *bpvs_error() ? bpvs_error() : strerror(-err));

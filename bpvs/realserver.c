@@ -10,7 +10,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -169,7 +168,7 @@ static int parse(int argc, char **argv, struct wish *w)
 
 	argv[0] = (char[]){ "bpvs realserver" }; /* for getopt's messages */
 	optind = 0; /* a fresh start: the caller may have used getopt for options of its own */
-	while (!err && (option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while (!err && (option = verb_option("realserver", argc, argv, "", options, "vg")) != -1)
 		err = set_option(w, option, optarg);
 	if (!err && optind < argc)
 		err = complain("unexpected argument", argv[optind]);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* bpvs up, bpvs down */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +59,7 @@ int cmd_up(int argc, char **argv)
 	struct bpvs_up_opts o = { .mode = BPVS_MODE_AUTO };
 	int c, err, num = 0;
 
-	while ((c = getopt_long(argc, argv, "d:m:c:s:r:", options, NULL)) != -1) {
+	while ((c = verb_option("up", argc, argv, "d:m:c:s:r:", options, "d")) != -1) {
 		if (c == 'd' && num < MOST_DEVS)
 			devs[num++] = optarg;
 		else if (c == 'm' && !parse_mode(optarg, &o.mode))

@@ -402,6 +402,31 @@ def test_what_does_not_arrive_is_told(world, clean, words):
     assert done.stdout in ("0\n", "141\n") and not done.stderr
 
 
+# ---- options that are given twice ----
+
+
+@pytest.mark.parametrize("words, option", [
+    ("drain {rip} --service fwmark:1 --service tcp:{vip}:80", "--service"),
+    ("drain {rip} --deadline 1 --serv fwmark:1 --deadline=1", "--deadline"),
+    ("flush --dest {rip} --json --dest {rip}", "--dest"), ("up --mode tc --dev eth0 -m xdp", "--mode"),
+    ("up --conns 1k --conns 2k", "--conns"), ("up -s 1k --services 1k", "--services"),
+    ("up --dests 1k -r1k", "--dests"),
+    ("realserver up --mode dr --vip 10.0.0.1 --vip 10.0.0.2 --mode nat", "--mode"),
+    ("realserver up --mode dr --vip 10.0.0.1 --dev lo --dev eth0", "--dev"),
+    ("realserver up --mode tun --vip 10.0.0.1 --tun-type gue --tun-port 1 --tun-port 2", "--tun-port"),
+    ("lab nat up --mode xdp --mode=tc", "--mode"),
+])
+def test_no_value_is_dropped(world, clean, words, option):
+    """Of two values neither is taken for the other."""
+    apply(world, "services:\n" + farm(world, [("rs1", 1)]))
+    rip = world.rip("rs1", 4)
+    argv = words.format(rip=rip, vip=VIP[4]).split()
+    done = bpvs(world, *argv, check=False)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.startswith(f"bpvs {argv[0]}: {option} is given twice\n"), done
+    assert servers(world)[rip][0] == 1
+
+
 # ---- the other verbs' JSON ----
 
 

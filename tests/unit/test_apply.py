@@ -28,9 +28,9 @@ class Tables:
         # ipvsadm leaves by exit(): what it still held is no leak. bpvs has to free everything.
         self.env = dict(os.environ, BPVS_STUB=str(path))
 
-    def run(self, tool, *words, stdin="", status=0, **env):
+    def run(self, tool, *words, stdin="", status=0, cwd=None, **env):
         done = subprocess.run([UNIT / f"{tool}-stub", *words], input=stdin, capture_output=True,
-                              text=True, timeout=60, check=False, env=dict(self.env, **env))
+                              text=True, timeout=60, check=False, env=dict(self.env, **env), cwd=cwd)
         assert status is None or done.returncode == status, done
         return done
 
@@ -447,6 +447,17 @@ def test_files_that_are_none(tables, tmp_path):
     for words in ((), ("-f",), ("-f", "x", "y"), ("-f", "x", "--fast")):
         assert tables.bpvs("apply", *words, status=2).stderr
         assert tables.bpvs("diff", *words, status=2).stderr
+
+
+def test_a_file_once(tables, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(WEB)
+    for words in (("-f", "a", "-f", "b"), ("-f", "a", "--keep", "--file=a"), ("--fi", "a", "-fb")):
+        for verb in ("apply", "diff"):
+            done = tables.bpvs(verb, *words, status=2, cwd=tmp_path)
+            assert done.stderr.startswith(f"bpvs {verb}: --file is given twice\n"), done
+    assert tables.listing() == []
+    tables.bpvs("apply", "-f", "a", "--keep", "--keep", "-v", "-v", cwd=tmp_path)
 
 
 def test_damaged_files(tables):
