@@ -109,6 +109,21 @@ static int apply_to(const struct request *r, struct bpvs_instance *in, struct co
 	return run ? 1 : 0;
 }
 
+/* An engine is not brought up to say what is wrong with the file. */
+static int open_for(const struct request *r, struct config *c, struct bpvs_instance **ret)
+{
+	int err = bpvs_open(ret);
+	struct plan p;
+
+	if (err != -ENOENT)
+		return err;
+	err = plan_make(&p, NULL, c, r->keep);
+	if (err || c->doc.complaints)
+		return err ?: -EINVAL;
+	plan_free(&p);
+	return bpvs_open_or_up(ret);
+}
+
 int cmd_apply(int argc, char **argv)
 {
 	struct bpvs_instance *in;
@@ -120,9 +135,10 @@ int cmd_apply(int argc, char **argv)
 		return status;
 	if (!config_read(&c, r.file))
 		return 1;
-	err = bpvs_open_or_up(&in);
+	err = open_for(&r, &c, &in);
 	if (err) {
-		complain(&r, err);
+		if (!c.doc.complaints)
+			complain(&r, err);
 		status = 1;
 	} else {
 		status = apply_to(&r, in, &c);
@@ -134,14 +150,16 @@ int cmd_apply(int argc, char **argv)
 
 /* ---- diff ---- */
 
+/* in NULL: there is none, and none is brought up. */
 static int diff_with(const struct request *r, struct bpvs_instance *in, struct config *c)
 {
 	struct plan p;
-	int err = bpvs_lock(in), status;
+	int err = in ? bpvs_lock(in) : 0, status;
 
 	if (!err) {
 		err = plan_make(&p, in, c, r->keep);
-		bpvs_unlock(in);
+		if (in)
+			bpvs_unlock(in);
 	}
 	if (err)
 		complain(r, err);
@@ -154,7 +172,7 @@ static int diff_with(const struct request *r, struct bpvs_instance *in, struct c
 
 int cmd_diff(int argc, char **argv)
 {
-	struct bpvs_instance *in;
+	struct bpvs_instance *in = NULL;
 	struct request r;
 	struct config c;
 	int status = request_read(&r, argc, argv, "bpvs diff -f FILE [--keep] [--json]"), err;
@@ -164,12 +182,13 @@ int cmd_diff(int argc, char **argv)
 	if (!config_read(&c, r.file))
 		return TROUBLE;
 	err = bpvs_open(&in);
-	if (err) {
+	if (err && err != -ENOENT) {
 		complain(&r, err);
 		status = TROUBLE;
 	} else {
 		status = diff_with(&r, in, &c);
-		bpvs_close(in);
+		if (in)
+			bpvs_close(in);
 	}
 	config_free(&c);
 	return status;

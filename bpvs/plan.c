@@ -272,13 +272,32 @@ static int timeouts_plan(struct plan *p, struct bpvs_instance *in)
 	return step_new(p, STEP_TIMEOUTS) ? 0 : -ENOMEM;
 }
 
+static int config_plan(struct plan *p, struct bpvs_instance *in)
+{
+	return sysctls_plan(p, in) ?: timeouts_plan(p, in);
+}
+
+static int blank_plan(struct plan *p)
+{
+	struct bpvs_instance *blank;
+	int err = bpvs_blank_new(&blank);
+
+	if (err)
+		return err;
+	err = config_plan(p, blank);
+	bpvs_blank_free(blank);
+	return err;
+}
+
 int plan_make(struct plan *p, struct bpvs_instance *in, struct config *c, bool keep)
 {
 	int err;
 
 	*p = (struct plan){ .config = c };
-	err = bpvs_snapshot_read(in, NULL, false, &p->now) ?: sysctls_plan(p, in) ?:
-	      timeouts_plan(p, in);
+	if (in)
+		err = bpvs_snapshot_read(in, NULL, false, &p->now) ?: config_plan(p, in);
+	else
+		err = blank_plan(p);
 	if (!err && c->has_svcs)
 		err = svcs_plan(p, keep);
 	if (err || c->doc.complaints)

@@ -34,8 +34,9 @@ struct plan {
 };
 
 /*
- * Under the lock, if the steps are to be taken. keep: services that the file does not name stay.
- * An error, or complaints in config->doc: no plan, and nothing to free.
+ * Under the lock, if the steps are to be taken. in NULL: from what bpvs_up() would make. keep:
+ * services that the file does not name stay. An error, or complaints in config->doc: no plan, and
+ * nothing to free.
  */
 int plan_make(struct plan *p, struct bpvs_instance *in, struct config *c, bool keep);
 void plan_free(struct plan *p);

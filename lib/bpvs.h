@@ -53,6 +53,13 @@ int bpvs_open(struct bpvs_instance **ret);
 int bpvs_open_or_up(struct bpvs_instance **ret);
 void bpvs_close(struct bpvs_instance *in);
 
+/*
+ * What an instance that bpvs_up() brings up begins with, in this process alone: to compare with.
+ * Only timeouts and sysctls can be asked of it.
+ */
+int bpvs_blank_new(struct bpvs_instance **ret);
+void bpvs_blank_free(struct bpvs_instance *in);
+
 /* Clock units since `then`; negative when it lies ahead. clock_hz units make a second. */
 int bpvs_clock_since(struct bpvs_instance *in, __u32 then);
 unsigned int bpvs_clock_hz(const struct bpvs_instance *in);

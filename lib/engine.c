@@ -681,6 +681,8 @@ int bpvs_open(struct bpvs_instance **ret)
 		return err;
 	if (devices_renew(in, a))
 		marks_renew(in);
+	/* That there was none before one was brought up is no reason for what comes now. */
+	bpvs_fail(0, "%s", "");
 	*ret = in;
 	return 0;
 }
@@ -697,6 +699,40 @@ int bpvs_open_or_up(struct bpvs_instance **ret)
 	if (err && err != -EEXIST)
 		return err;
 	return bpvs_open(ret);
+}
+
+struct blank {
+	struct bpvs_instance in; /* first, so that one pointer names both */
+	struct bpvs_rodata ro;
+	struct bpvs_config cfg;
+};
+
+int bpvs_blank_new(struct bpvs_instance **ret)
+{
+	const struct bpvs_up_opts o = { .mode = BPVS_MODE_AUTO };
+	struct blank *b;
+	int err = check_kernel();
+
+	if (err)
+		return err;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	err = rodata_fill(&b->ro, &o);
+	if (err) {
+		free(b);
+		return err;
+	}
+	b->in.ro = &b->ro;
+	b->in.cfg = &b->cfg;
+	bpvs_config_defaults(&b->cfg, &b->ro);
+	*ret = &b->in;
+	return 0;
+}
+
+void bpvs_blank_free(struct bpvs_instance *in)
+{
+	free(in);
 }
 
 int bpvs_status_get(struct bpvs_instance *in, struct bpvs_status *ret)

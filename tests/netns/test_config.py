@@ -460,18 +460,50 @@ def test_status_and_sysctls(world, clean):
     assert done.returncode == 1 and json.loads(done.stdout) == {"sysctls": {}}
 
 
+HERE = "services: [{fwmark: 1, destinations: [{address: 10.1.0.1}]}]\n"
+
+
 def test_without_an_instance(world, clean):
-    """apply makes one, as ipvsadm does; the others say that there is none."""
+    """apply makes one, as ipvsadm does; diff compares with none; the others say that there is none."""
     host = netns.Host(f"{world.prefix}-bare")
+    give = lambda text, *argv: host.run(world.bpvs, *argv, "-f", "-", input=text, check=False)
     try:
-        for argv in (("diff", "-f", "-"), ("dump",), ("drain", "10.0.0.1")):
-            done = host.run(world.bpvs, *argv, input="services: []", check=False)
-            assert done.returncode == (2 if argv[0] == "diff" else 1) and done.stderr, done
-        done = host.run(world.bpvs, "apply", "-f", "-", input="services: [", check=False)
-        assert done.returncode == 1
+        for argv in (("dump",), ("drain", "10.0.0.1")):
+            done = host.run(world.bpvs, *argv, check=False)
+            assert done.returncode == 1 and "no instance" in done.stderr, done
+        # What can be known without one is told without one.
+        for text, why in (("services: [", "did not find"),
+                          ("sysctls: {expire_nodest_conn: abc}", "1:31: expire_nodest_conn does"),
+                          ("sysctls: {sync_refresh_period: 2147483647}", "Invalid argument"),
+                          ("sysctls: {est_cpulist: 0-1023}", "est_cpulist does not take"),
+                          (HERE.replace("10.1", "224.1"), "not an address that a destination")):
+            for verb, status in ("diff", 2), ("apply", 1):
+                done = give(text, verb)
+                assert done.returncode == status and why in done.stderr, done
+        assert give("services: []", "diff").returncode == 0
+        done = give("timeouts: {tcp: 900, udp: 7}\nsysctls: {drop_entry: 1, sloppy_tcp: 0}\n" + HERE, "diff")
+        assert (done.returncode, done.stderr, done.stdout) == (1, "", """\
+~ bpvs sysctl drop_entry=1  # was 0
+~ ipvsadm --set 900 120 7  # was 900 120 300
++ ipvsadm -A -f 1 -s wlc
++ ipvsadm -a -f 1 -r 10.1.0.1:0 -g -w 1
+"""), done
         assert host.run(world.bpvs, "status", check=False).returncode == 1
         host.run(world.bpvs, "apply", "-f", "-", input="services: [{fwmark: 1}]")
         assert "fwmark: 1" in host.run(world.bpvs, "dump").stdout
+    finally:
+        host.run(world.bpvs, "down", check=False)
+        host.delete()
+
+
+def test_refused_by_the_engine_that_was_brought_up(world, clean):
+    """The reason is not that there was none before."""
+    host = netns.Host(f"{world.prefix}-bare")
+    try:
+        done = host.run(world.bpvs, "apply", "-f", "-", check=False, input="services:\n" + "".join(
+            f"- {{protocol: tcp, address: 10.0.0.1, port: {n}}}\n" for n in range(1, 16500)))
+        assert done.returncode == 1 and "no room in the tables" in done.stderr, done
+        assert "nothing is changed" in done.stderr
     finally:
         host.run(world.bpvs, "down", check=False)
         host.delete()

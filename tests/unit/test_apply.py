@@ -427,6 +427,34 @@ def test_mistake(settled, text, says):
     assert settled.state() == settled.before
 
 
+@pytest.mark.parametrize("text, says", MISTAKES, ids=range(len(MISTAKES)))
+def test_mistake_without_an_engine(tables, text, says):
+    """None is brought up to say so."""
+    for verb, status in (("apply", 1), ("diff", 2)):
+        done = tables.bpvs(verb, "-f", "-", stdin=text, status=status)
+        assert says in done.stderr and len(done.stderr.splitlines()) == 1, done
+    assert not tables.path.exists()
+
+
+def test_difference_from_nothing(tables):
+    """What is there without an engine is what one would begin with."""
+    text = "timeouts: {tcp: 5, udp: 300}\nsysctls: {sloppy_tcp: 1, sync_version: 1}\n" + WEB
+    for words in ((), ("--keep",)):
+        said = tables.diff(text, *words)
+    assert said == """\
+~ bpvs sysctl sloppy_tcp=1  # was 0
+~ ipvsadm --set 5 120 300  # was 900 120 300
++ ipvsadm -A -t 10.0.0.1:80 -s wlc
++ ipvsadm -a -t 10.0.0.1:80 -r 10.1.0.1:80 -g -w 2
++ ipvsadm -a -t 10.0.0.1:80 -r 10.1.0.2:8080 -m -w 1
+"""
+    check("changes", json.loads(tables.diff(text, "--json")))
+    tables.diff("services: []", status=0)
+    assert not tables.path.exists()
+    assert tables.apply(text, "-v").stdout == said
+    tables.diff(text, status=0)
+
+
 def test_all_mistakes_are_told(tables, tmp_path):
     text = "timeouts: {tcp: x}\nsysctls: {nosuch: 1}\n" + HEAD + "  scheduler: best\n- {}\n"
     path = tmp_path / "bad.yaml"
