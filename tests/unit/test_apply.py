@@ -307,9 +307,25 @@ MISTAKES = [
     ("services: []\n--- {}", "2:5: a second document"),
     ("services: [", "2:1: did not find expected node content while parsing a flow node"),
     ("services: !x []", "1:11: tags are not known here"),
+    ("services: !!seq []", "1:11: tags are not known here"),
+    ("services: ! []", "1:11: tags are not known here"),
+    ("!!map {services: []}", "1:1: tags are not known here"),
+    ("!!str services: []", "1:1: tags are not known here"),
+    ("services:\n- !!map {fwmark: 1}", "2:3: tags are not known here"),
+    ("services:\n- !!str {fwmark: 1}", "2:3: tags are not known here"),
+    ("services:\n- {fwmark: 1, family: !!str inet}", "2:23: tags are not known here"),
+    ("services:\n- {fwmark: &a !!str 1}", "2:12: tags are not known here"),
+    ("services:\n- {fwmark: !<tag:yaml.org,2002:str> 1}", "2:12: tags are not known here"),
+    (HEAD.replace("80", "!!str 80"), "4:9: tags are not known here"),
+    (HEAD.replace("80", "!!int 80"), "4:9: tags are not known here"),
     ("services: []\n\tx: 1", "2:1: found character that cannot start any token"),
     ("services: *a", "1:11: found undefined alias"),
-    ("\x80", ": "),
+    ("\x80", "1:1: control characters are not allowed"),
+    ("services: []\n\n# ä€😀 \x07", "3:7: control characters are not allowed"),
+    ("# one\r# two\r\n# three\n#\x01", "4:2: control characters are not allowed"),
+    ("# x\u2028# \x01", "2:3: control characters are not allowed"),
+    ("\ufeffservices: \x01", "1:11: control characters are not allowed"),
+    (WEB + "# " + "long " * 20000 + "\n" * 3 + "\x01", "11:1: control characters are not allowed"),
     ("services:\n- fwmark: 1\n- 5", "3:3: expected a mapping (key: value): 5"),
     ("services:\n- {}", "2:3: a service needs protocol and address, or fwmark"),
     ("services:\n- address: 10.0.0.1", "2:3: a service needs protocol and address, or fwmark"),
@@ -453,6 +469,24 @@ def test_difference_from_nothing(tables):
     assert not tables.path.exists()
     assert tables.apply(text, "-v").stdout == said
     tables.diff(text, status=0)
+
+
+@pytest.mark.parametrize("data, says", [
+    (b"services: []\n# \xc3\xa4\xff", "2:4: invalid leading UTF-8 octet"),
+    (b"services: []\n# \xe2\x82(", "2:3: invalid trailing UTF-8 octet"),
+    (b"services: []\n# \xe2\x82", "2:3: incomplete UTF-8 octet sequence"),
+    ("services: []\n# ä😀\ud800".encode("utf-16", "surrogatepass"), "2:5: incomplete UTF-16"),
+    ("# ä\r\n\x01".encode("utf-16-be").join([b"\xfe\xff", b""]), "2:1: control characters"),
+    (b"\xff\xfes\0e", "1:2: incomplete UTF-16 character"),
+])
+def test_no_characters(settled, data, says):
+    """What is not text is told by its place, too."""
+    for verb, status in ("apply", 1), ("diff", 2):
+        done = subprocess.run([UNIT / "bpvs-stub", verb, "-f", "-"], input=data, check=False,
+                              capture_output=True, timeout=60, env=settled.env)
+        assert done.returncode == status and done.stdout == b"", done
+        assert done.stderr.decode().startswith(f"<stdin>:{says}"), done
+        assert done.stderr.count(b"\n") == 1
 
 
 def test_all_mistakes_are_told(tables, tmp_path):
