@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Man pages: clean, and about all that the tools have."""
 
+import json
 import os
 import re
 import subprocess
@@ -47,6 +48,36 @@ def test_help_is_in_it(page):
     assert len(words) > 8
     text = shown(page)
     assert [w for w in sorted(words) if not re.search(rf"(?<![\w-]){w}(?![\w-])", text)] == []
+
+
+def said_of(schema):
+    """Keys, words and bounds of a schema, but of what it refers to."""
+    if isinstance(schema, list):
+        return set().union(*map(said_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    found = {str(w).lower() for w in schema.get("enum", [])}
+    found |= {str(schema[k]) for k in ("minimum", "maximum", "maxItems") if k in schema}
+    found |= set(schema.get("properties", {}))
+    return found.union(*(said_of(value) for value in schema.values()))
+
+
+@pytest.mark.parametrize("heading, names", [
+    ("The file", ["config", "timeouts"]), ("A service", ["service"]), ("A destination", ["destination"]),
+    ("tunnel", [])])  # fmt: skip
+def test_config_page_says_what_the_schema_says(heading, names):
+    """Every key, word and bound, where it belongs."""
+    schema = json.loads((ROOT / "docs" / "bpvs.schema.json").read_text())["$defs"]
+    if heading == "tunnel":
+        parts = [schema["destination"]["properties"]["tunnel"]]
+        begin, end = "\n.B tunnel\n", "\n.RE\n"
+    else:
+        parts = [schema[name] for name in names]
+        begin, end = f"\n.SS {heading}\n", "\n.S"
+    page = (ROOT / "man" / "bpvs-config.5.in").read_text()
+    section = page.partition(begin)[2].partition(end)[0].replace("\\-", "-")
+    words = set(re.findall(r"[\w-]+", section))
+    assert said_of(parts) - words == set() != words
 
 
 def test_lab_and_table_agree():
