@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "call.h"
 
@@ -247,6 +248,8 @@ static int view_once(const char *name)
 	fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	/* By its mode and its name it is known again (look.c). */
+	fchmod(fd, BPVS_SHIM_MODE);
 	err = view_fill(fd, in, name);
 	if (err) {
 		close(fd);
@@ -264,10 +267,25 @@ static int view(const char *name)
 	return fd == -ESTALE ? view_once(name) : fd;
 }
 
+static bool shown(const char *name)
+{
+	struct bpvs_instance *in;
+	int err;
+
+	for (unsigned int i = 0; bpvs_view_name(i); i++) {
+		if (strcmp(name, bpvs_view_name(i)))
+			continue;
+		err = instance_get(false, &in);
+		return !err || err == -EPROTO;
+	}
+	return false;
+}
+
 __attribute__((visibility("default"))) const struct bpvs_shim_answers bpvs_shim_answers = {
 	.version = BPVS_SHIM_VERSION,
 	.ask = ask,
 	.view = view,
+	.shown = shown,
 	.get_option = option_get,
 	.set_option = option_set,
 	.moved = place_moved,

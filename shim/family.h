@@ -14,10 +14,13 @@
 
 #define BPVS_SHIM_ENGINE  "libbpvs-family.so"
 #define BPVS_SHIM_SYMBOL  "bpvs_shim_answers"
-#define BPVS_SHIM_VERSION 2
+#define BPVS_SHIM_VERSION 3
 
 /* The kernel numbers families up to GENL_MAX_ID, 1023. */
 #define BPVS_FAMILY_ID 0x4956
+
+/* Of what is in /proc/net. */
+#define BPVS_SHIM_MODE 0444
 
 struct bpvs_shim_answer {
 	void *data; /* netlink messages; to be freed */
@@ -37,6 +40,8 @@ struct bpvs_shim_answers {
 	 * errno; -ENOENT: not here.
 	 */
 	int (*view)(const char *name);
+	/* Whether view() would not say -ENOENT. */
+	bool (*shown)(const char *name);
 	/*
 	 * The socket options IP_VS_SO_*, up to the last one of each kind, in the socket's network
 	 * namespace. 0 or a negative errno, which is the answer.

@@ -14,30 +14,17 @@
 #include <unistd.h>
 #include "preload.h"
 
-static const char *view_name(const char *path)
-{
-	static const char *const dirs[] = { "net/", "self/net/", "thread-self/net/" };
-
-	if (!path || strncmp(path, "/proc/", 6))
-		return NULL;
-	path += 6;
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		size_t len = strlen(dirs[i]);
-
-		if (!strncmp(path, dirs[i], len) && !strncmp(path + len, "ip_vs", 5))
-			return path + len;
-	}
-	return NULL;
-}
-
 /* -ENOENT: the real file is meant. */
-static int view_open(const char *path, int flags)
+static int view_open(int dir, const char *path, int flags)
 {
 	const struct bpvs_shim_answers *engine;
-	const char *name = view_name(path);
+	const char *name;
 	int fd = -ENOENT;
 
-	if (!name || (flags & (O_ACCMODE | O_PATH)) != O_RDONLY)
+	if ((flags & (O_ACCMODE | O_PATH)) != O_RDONLY)
+		return -ENOENT;
+	name = bpvs_shim_view_name(dir, path);
+	if (!name)
 		return -ENOENT;
 	bpvs_shim_lock();
 	engine = bpvs_shim_engine();
@@ -66,7 +53,7 @@ static int result(int fd)
 INTERPOSED int open(const char *path, int flags, ...)
 {
 	static int (*next)(const char *path, int flags, ...);
-	int fd = view_open(path, flags);
+	int fd = view_open(AT_FDCWD, path, flags);
 	mode_t mode;
 	va_list ap;
 
@@ -83,7 +70,7 @@ INTERPOSED int open(const char *path, int flags, ...)
 INTERPOSED int openat(int dir, const char *path, int flags, ...)
 {
 	static int (*next)(int dir, const char *path, int flags, ...);
-	int fd = view_open(path, flags);
+	int fd = view_open(dir, path, flags);
 	mode_t mode;
 	va_list ap;
 
@@ -103,7 +90,7 @@ INTERPOSED FILE *fopen(const char *path, const char *mode)
 	int fd = -ENOENT;
 
 	if (mode && *mode == 'r' && !strchr(mode, '+'))
-		fd = view_open(path, O_RDONLY | (strchr(mode, 'e') ? O_CLOEXEC : 0));
+		fd = view_open(AT_FDCWD, path, O_RDONLY | (strchr(mode, 'e') ? O_CLOEXEC : 0));
 	if (fd != -ENOENT)
 		return fd < 0 ? (result(fd), NULL) : fdopen(fd, mode);
 	if (!next)

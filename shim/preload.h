@@ -16,3 +16,15 @@ void bpvs_shim_lock(void);
 void bpvs_shim_unlock(void);
 /* The next definition of a function that we stand before. */
 void *bpvs_shim_next(const char *name);
+
+/* ---- path.c: errno stays ---- */
+
+/* How our files' names begin. */
+#define BPVS_SHIM_NAMES "ip_vs"
+/* Of this thread's network namespace, a file that is like ours but for its number. */
+#define BPVS_SHIM_TWIN "/proc/thread-self/net/dev"
+
+/* NAME, if `path`, from the directory `dir`, is /proc/net/NAME and perhaps ours; or NULL. */
+const char *bpvs_shim_view_name(int dir, const char *path);
+/* The same, if there is an instance that shows it. */
+const char *bpvs_shim_shown(int dir, const char *path);

@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -185,6 +186,66 @@ def test_proc_ip_vs(clean, space):
     assert inside(BPVS, "run", "cat", "/proc/net/ip_vs").stdout == view
     shown = inside(BPVS, "run", "grep", "-c", "", "/proc/self/net/ip_vs").stdout
     assert int(shown) == len(got)
+
+
+@pytest.fixture
+def engine(space):
+    """Without the original's help."""
+    assert inside(BUILD / "ipvsadm" / "ipvsadm", "-C").returncode == 0
+
+
+def looks(*argv, before=()):
+    script = [sys.executable, ROOT / "tests/prog/shim_look.py", *argv]
+    return inside(*before, BPVS, "run", "--", *script)
+
+
+def test_proc_files_are_looked_at(engine):
+    """By each function and on each way: as the kernel's files there, for a reader less than root."""
+    for before in ((), ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")):
+        done = looks(before=before)
+        assert (done.stdout, done.stderr) == ("0 differences\n", "")
+
+
+def test_proc_files_are_not_there(engine):
+    """Where there is no instance, and for those who may not open it; nor under other names."""
+    if inside("test", "-e", "/proc/net/ip_vs").returncode == 0:
+        pytest.skip("kernel IPVS is loaded")
+    less = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    assert looks("absent", before=less).stdout == "0 differences\n"
+    assert looks("absent", before=("unshare", "--net")).stdout == "0 differences\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_scripts_look_before_they_read(shell, engine, tmp_path):
+    copy = tmp_path / "copy"
+    script = f"""
+    for is in e r f w; do [ -$is /proc/net/ip_vs ] || echo "not -$is"; done
+    for is in x d s L; do [ -$is /proc/net/ip_vs ] && echo "-$is"; done
+    cd /proc/net
+    [ -e ip_vs ] && [ ! -e ip_vs_none ] || echo "not relative"
+    ls -l ip_vs | sed -n '/ip_vs$/s/ .* / /p'
+    stat -c '%a %U %s %F' ip_vs
+    cp ip_vs {copy} && cat ip_vs | cmp - {copy} && cmp ip_vs {copy} && head -n1 ip_vs
+    """
+    done = inside(BPVS, "run", shell, "-c", script)
+    assert (done.stdout.split(" version ")[0], done.stderr) == (
+        "-r--r--r-- ip_vs\n444 root 0 regular empty file\nIP Virtual Server", ""
+    )  # fmt: skip
+
+
+def test_proc_of_another_namespace(engine):
+    """Another process's /proc/PID/net is ours only where that is in our network namespace."""
+    script = """
+    import os, subprocess, sys
+    def child(*before):
+        c = subprocess.Popen([*before, "sh", "-c", "echo; read x"], stdin=-1, stdout=-1)
+        c.stdout.readline()
+        return f"/proc/{c.pid}/net/ip_vs"
+    here, other = child(), child("unshare", "--net")
+    print(os.path.exists(here), os.path.exists(other), len(open(here).read()) > 100)
+    """
+    done = inside(BPVS, "run", sys.executable, "-c", textwrap.dedent(script))
+    assert (done.stdout, done.stderr) == ("True False True\n", "")
 
 
 # ---- two at once, killed, without privilege, many ----
