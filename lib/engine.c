@@ -473,7 +473,7 @@ static int up_locked(const struct bpvs_up_opts *o)
 	if (!err) {
 		bool ready = a->ready;
 
-		err = ready ? bpvs_anchor_check(a) : take_down(a);
+		err = ready ? bpvs_anchor_check(a) ?: bpvs_anchor_whole(a) : take_down(a);
 		bpvs_anchor_unmap(a);
 		if (err)
 			return err;

@@ -120,6 +120,8 @@ int bpvs_unhold(void);
 int bpvs_anchor_find(struct bpvs_anchor **ret);
 /* -EPROTO: it is of another version, of which only its first members are known. */
 int bpvs_anchor_check(const struct bpvs_anchor *a);
+/* -EIDRM: what kept its maps is gone. The same may be of bpvs_open_found(). */
+int bpvs_anchor_whole(const struct bpvs_anchor *a);
 void bpvs_anchor_unmap(struct bpvs_anchor *a);
 int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret);
 const struct bpvs_anchor *bpvs_instance_anchor(const struct bpvs_instance *in);

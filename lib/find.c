@@ -123,6 +123,27 @@ int bpvs_anchor_check(const struct bpvs_anchor *a)
 			 a->abi, BPVS_ABI);
 }
 
+/* What is attached serves on with the maps that it names itself; but no timer runs. */
+static int lost(void)
+{
+	return bpvs_fail(-EIDRM,
+			 "the engine in this network namespace was lost: the mounts that "
+			 "kept it (/run/bpvs) have ended. Take out what is left of it (bpvs down), "
+			 "then bring it up again");
+}
+
+int bpvs_anchor_whole(const struct bpvs_anchor *a)
+{
+	for (int i = 0; i < BPVS_MAPS; i++) {
+		int fd = bpf_map_get_fd_by_id(a->map_ids[i]);
+
+		if (fd < 0)
+			return errno == ENOENT ? lost() : -errno;
+		close(fd);
+	}
+	return 0;
+}
+
 void bpvs_anchor_unmap(struct bpvs_anchor *a)
 {
 	munmap(a, pages(sizeof(*a)));
@@ -381,7 +402,12 @@ int bpvs_open_found(struct bpvs_anchor *a, struct bpvs_instance **ret)
 	in->fd_tc = -1;
 	err = open_maps(f, a);
 	if (err) {
+		/* Or else it has just been taken down. */
+		bool kept = __atomic_load_n(&a->ready, __ATOMIC_ACQUIRE);
+
 		bpvs_close(in);
+		if (err == -ENOENT && kept)
+			return lost();
 		return bpvs_fail(err, "cannot open the maps of the instance: %s", strerror(-err));
 	}
 	fill(in, f);

@@ -3,7 +3,8 @@
  * What keeps an instance alive without a process: pins in a BPF file system of our own at
  * /run/bpvs, one directory a network namespace, named by its cookie. `ip netns exec` and the like
  * give a process a mount namespace that ends with it, and a mount made there would end too; so all
- * is done in the mount namespace of the farthest ancestor that lets us in (process 1, as a rule).
+ * is done in the mount namespace of process 1 or, if there is no way into that, of the farthest
+ * ancestor that lets us in.
  */
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -65,18 +66,66 @@ static pid_t parent_of(pid_t pid)
 	return parent;
 }
 
+static int mounts_of(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* The id of the first mount that a process sees, of which no other namespace has one. */
+static int first_mount(pid_t pid)
+{
+	char path[64];
+	int id = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	if (fscanf(f, "%d", &id) != 1)
+		id = -1;
+	fclose(f);
+	return id;
+}
+
+/*
+ * The mount namespace of process 1, by way of another that is in it, or -1. Who is allowed more
+ * than we are, as process 1 may be, does not let us in; what it has mounted may be read by all.
+ */
+static int first_mounts(void)
+{
+	int wanted = first_mount(1), fd = -1;
+	DIR *proc = wanted < 0 ? NULL : opendir("/proc");
+	struct dirent *e;
+
+	if (!proc)
+		return -1;
+	while (fd < 0 && (e = readdir(proc))) {
+		pid_t pid = atoi(e->d_name);
+
+		if (pid > 0 && first_mount(pid) == wanted)
+			fd = mounts_of(pid);
+	}
+	closedir(proc);
+	return fd;
+}
+
 /* The mount namespace to work in, or -1 for our own. */
 static int outer_mounts(void)
 {
-	int best = -1, n;
+	int best = mounts_of(1), n;
 	pid_t pid = getpid();
 
+	if (best < 0)
+		best = first_mounts();
+	if (best >= 0)
+		return best;
 	for (n = 0; n < PROGENITORS && pid > 0; n++) {
-		char path[64];
-		int fd;
+		int fd = mounts_of(pid);
 
-		snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd >= 0) {
 			if (best >= 0)
 				close(best);

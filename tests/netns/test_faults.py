@@ -708,6 +708,32 @@ def test_no_place_for_pins(lone):
     lone.assert_bare()
 
 
+def test_brought_up_by_an_orphan(lone, tmp_path):
+    """
+    A daemon started by `ip netns exec`, in a mount namespace that ends with it and without a parent
+    but process 1, which lets nobody in who may do less: another process shows the way to where the
+    pins last. Where those end, too, the words name the remedy.
+    """
+    done, orphan, parent = (tmp_path / name for name in ("done", "orphan", "parent"))
+    orphan.write_text(f"sleep 0.3; {lone.bpvs} up --conns 1k --mode tc; echo up $?; touch {done}")
+    parent.write_text(f"unshare --mount sh -c 'setsid sh {orphan} &'\n"
+                      f"while ! [ -e {done} ]; do sleep 0.1; done")
+    script = (f"mount -t tmpfs none /run; setpriv --bounding-set=-sys_ptrace sh {parent}; sleep 0.5; "
+              f"{lone.bpvs} status >/dev/null; echo status $?; {lone.adm} -A -f 1; echo add $?")
+    told = lone.host.run("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script)
+    assert (told.stdout, told.stderr) == ("up 0\nstatus 0\nadd 0\n", "")
+    for *argv, status in ((lone.bpvs, "status", 1), (lone.adm, "-Ln", 2), (lone.bpvs, "up", 1),
+                          (lone.bpvs, "run", "cat", "/proc/net/ip_vs", 1)):
+        # mounts end when the kernel has time
+        netns.wait_for(f"the words of {argv}", 10, lambda argv=argv: "bpvs down" in
+                       lone.host.run(*argv, check=False).stderr)
+        assert lone.host.run(*argv, check=False).returncode == status
+    lone.down()
+    lone.assert_bare()
+    lone.up("--mode", "tc")
+    assert table(lone.ipvsadm("-Ln").stdout) == {}
+
+
 @pytest.fixture
 def little_memory():
     """A memory cgroup of 64 MiB, of either version: the file that takes its processes."""
