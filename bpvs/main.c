@@ -51,9 +51,15 @@ static int run(int argc, char **argv)
 		usage(stdout);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (!strcmp(argv[1], verbs[i].name))
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (strcmp(argv[1], verbs[i].name))
+			continue;
+		if (argc != 3 || strcmp(argv[2], "--help"))
 			return verbs[i].run(argc - 1, argv + 1);
+		verb_usage(stdout, verbs[i].name, "");
+		printf("        %s\n", verbs[i].help);
+		return 0;
+	}
 	fprintf(stderr, "bpvs: no such verb: %s (try bpvs --help)\n", argv[1]);
 	return 2;
 }

@@ -96,3 +96,13 @@ def test_verbs_know_their_options():
         source = (ROOT / "bpvs" / f"{verb}.c").read_text()
         taken = set(re.findall(r'\{ "([a-z-]+)", (?:required|no|optional)_argument', source))
         assert said == taken and taken
+
+
+def test_a_verb_says_its_own_forms():
+    text = run(BUILD / TOOLS["bpvs.8"], "--help").stdout
+    verbs = set(re.findall(r"^  bpvs (\w+)", text, re.M))
+    assert len(verbs) > 10
+    for verb in verbs:
+        said = run(BUILD / TOOLS["bpvs.8"], verb, "--help").stdout.splitlines()
+        assert all(re.match(rf"bpvs {verb}( |$)", line) for line in said[:-1])
+        assert len(said) > 1 and all(line in text for line in said), verb
