@@ -54,7 +54,8 @@ static __always_inline bool walk_step(struct walk *w, struct sched_least *s, __u
 				      enum sched_measure m)
 {
 	__s64 weight = (__s64)e >> 32;
-	struct bpvs_dest *d = NULL;
+	/* Any, where none is looked at: 6.1's verifier goes on with it as though one were. */
+	struct bpvs_dest *d = w->dests->dest;
 	__u32 id = (__u32)e;
 
 	/* What needs no look at the destination first. */
