@@ -12,8 +12,11 @@ static int answer_refused(const struct bpvs_flow *f, enum bpvs_verdict why,
 /* ICMP: translate or pass on errors about connections, leave the rest. */
 static int icmp_related(pkt_t *pkt, struct bpvs_flow *f);
 
-/* A fragment: learn the ports from the first, know them for the others. */
-static enum bpvs_verdict fragment(struct bpvs_flow *f);
+/*
+ * x->flow is a fragment: learn the ports from the first, know them for the others. `started`:
+ * x->hit says where it goes.
+ */
+static int fragment(bool started);
 
 /* Read the Call-ID of x->flow into x->call: 0, or the verdict that hands up. */
 static int call_read(ctx_t *ctx, struct conn_scratch *x);

@@ -286,24 +286,39 @@ static __always_inline int answer_refused(const struct bpvs_flow *f, enum bpvs_v
 	return LATER_ANSWER;
 }
 
-static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
+/* Global, for the verifier to look at once; x->flow is the fragment. */
+__noinline int HOOK(fragment)(__u32 started)
 {
-	struct frag_key key = {
-		.saddr = f->saddr,
-		.daddr = f->daddr,
-		.id = f->frag_id,
-		.proto = f->proto,
-	};
-	struct frag_ports ports = { .sport = f->sport, .dport = f->dport }, *known;
+	struct conn_scratch *x = conn_scratch();
+	struct frag_first *known;
+	struct frag_key key = {};
 
-	if (!(f->flags & FLOW_FRAG_LATER)) {
-		bpf_map_update_elem(&bpvs_frags, &key, &ports, BPF_ANY);
+	if (!x)
+		return BPVS_BUG_MAP;
+	key.saddr = x->flow.saddr;
+	key.daddr = x->flow.daddr;
+	key.id = x->flow.frag_id;
+	key.proto = x->flow.proto;
+	if (!(x->flow.flags & FLOW_FRAG_LATER)) {
+		x->frag.sport = x->flow.sport;
+		x->frag.dport = x->flow.dport;
+		x->frag.dest = started && x->hit.idx == ~0U ? x->hit.dest : 0;
+		x->frag.at = x->n.key.now;
+		x->frag.flags = x->hit.flags;
+		x->frag.to = x->hit.to;
+		bpf_map_update_elem(&bpvs_frags, &key, &x->frag, BPF_ANY);
 		return BPVS_GO_ON;
 	}
 	known = bpf_map_lookup_elem(&bpvs_frags, &key);
 	if (!known)
 		return BPVS_FRAGMENT;
-	f->sport = known->sport;
-	f->dport = known->dport;
+	x->frag = *known;
+	x->flow.sport = known->sport;
+	x->flow.dport = known->dport;
 	return BPVS_GO_ON;
+}
+
+static __always_inline int fragment(bool started)
+{
+	return HOOK(fragment)(started);
 }

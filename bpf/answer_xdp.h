@@ -38,9 +38,9 @@ static __always_inline int emit_here(const struct conn_hit *hit, bool reply)
 	return BPVS_UP_LOCAL;
 }
 
-static __always_inline enum bpvs_verdict fragment(struct bpvs_flow *f)
+static __always_inline int fragment(bool started)
 {
-	(void)f;
+	(void)started;
 	return BPVS_UP_FRAGMENT;
 }
 

@@ -100,6 +100,7 @@ struct conn_scratch {
 	__u32 why;    /* the verdict that the answer stands for */
 	__u32 counts; /* the destination whose packet out it counts as; 0 = none's */
 	struct call_id call;
+	struct frag_first frag; /* of x->flow, which is a fragment */
 	__u32 caller; /* the destination that the flow comes from, in place of a choice; 0 = none */
 	/* What the flow's new connection takes the place of, once that is scheduled; 0 = nothing */
 	__u64 old_word;

@@ -116,7 +116,7 @@ struct {
 	__type(value, struct bpvs_lblc);
 } bpvs_lblc SEC(".maps") __weak;
 
-/* Fragments whose ports are known from the first one. */
+/* The first fragment, by which the later ones are known: its ports, and where it went. */
 struct frag_key {
 	struct bpvs_addr saddr;
 	struct bpvs_addr daddr;
@@ -124,16 +124,21 @@ struct frag_key {
 	__u32 proto;
 };
 
-struct frag_ports {
+struct frag_first {
 	__be16 sport;
 	__be16 dport;
+	__u32 dest; /* that it went to, if no connection says so (one-packet services); 0 = none */
+	__u32 at;   /* the clock then */
+	__u8 flags; /* the method then: a connection's */
+	__u8 pad[3];
+	struct bpvs_addr to; /* the destination's address, for its id may be another's by now */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct frag_key);
-	__type(value, struct frag_ports);
+	__type(value, struct frag_first);
 } bpvs_frags SEC(".maps") __weak;
 
 const volatile struct bpvs_rodata bpvs_ro SEC(".rodata") __weak;

@@ -286,7 +286,7 @@ static __always_inline int pipeline(pkt_t *pkt, struct bpvs_flow *f, __u8 af, __
 	if (v != BPVS_GO_ON)
 		return v;
 	if (unlikely(f->flags & FLOW_FRAG)) {
-		v = fragment(f);
+		v = fragment((pass & PASS_MASK) == PASS_STARTED);
 		if (v != BPVS_GO_ON)
 			return v;
 	}

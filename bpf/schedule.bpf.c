@@ -474,6 +474,32 @@ static __always_inline void conn_succeed(struct conn_scratch *x, __u32 id, struc
 		fetch_add(&d->inactive, -1);
 }
 
+/* What is not complete after so long (s) no receiver waits for. */
+#define FRAG_TIME 60
+
+/*
+ * A later fragment of a datagram that left no connection goes where the first one went, by the same
+ * method, and whatever its service has become. NO_CONN: it is none, or the first went nowhere.
+ */
+static __always_inline int frag_follow(struct conn_scratch *x)
+{
+	struct conn_new *n = &x->n;
+	struct bpvs_dest *d;
+
+	if (likely(!(x->flow.flags & FLOW_FRAG_LATER)) || !x->frag.dest ||
+	    n->key.now - x->frag.at > FRAG_TIME * bpvs_ro.clock_hz)
+		return BPVS_NO_CONN;
+	d = dest_get(x->frag.dest);
+	if (!d)
+		return BPVS_BUG_MAP;
+	if (!(READ_ONCE(d->flags) & BPVS_DEST_AVAILABLE) || !addr_eq(&d->addr, &x->frag.to))
+		return BPVS_DEST_GONE;
+	conn_new_fill(x, d, x->frag.dest, x->flow.dport);
+	n->flags = x->frag.flags;
+	hit_stateless(&x->hit, n);
+	return BPVS_GO_ON;
+}
+
 __noinline int bpvs_schedule(struct conn_scratch *x)
 {
 	const struct bpvs_flow *f;
@@ -488,6 +514,9 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_BUG_MAP;
 	f = &x->flow;
 	n = &x->n;
+	v = frag_follow(x);
+	if (v != BPVS_NO_CONN)
+		return v;
 	if (unlikely(READ_ONCE(bpvs_cfg.no_cport_num))) {
 		v = bpvs_expected(x);
 		if (v != BPVS_NO_CONN)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from harness import FAMILIES, MAC_C0, MAC_S0, V4, V6, l4, mac_client, mac_real
-from scapy.all import Ether, Raw
+from scapy.all import Ether, IPv6ExtHdrFragment, Raw
 
 pytestmark = pytest.mark.usefixtures("no_bugs")
 
@@ -300,6 +300,107 @@ def test_one_packet_scheduling_minds_templates(world):
     chosen = [w.send(w.client(), 1000 + i, proto="udp")[0] for i in range(4)]
     assert len(set(chosen)) == 1
     assert len(w.listed()) == len(w.templates()) == 1
+
+
+def pieces(w, cport, ident):
+    """A datagram to the service in three fragments."""
+    ip = w.fam.ip(w.client(), w.fam.vip, **({"flags": 0} if w.fam is V4 else {}))
+    whole = bytes(ip / l4("udp", cport, w.vport, "", bytes(range(100))))[len(ip) :]
+    for off in range(0, len(whole), 40):
+        more, part = off + 40 < len(whole), Raw(whole[off : off + 40])
+        if w.fam is V4:
+            head = w.fam.ip(ip.src, ip.dst, id=ident, proto=17, flags=int(more), frag=off // 8)
+        else:
+            head = w.fam.ip(ip.src, ip.dst) / IPv6ExtHdrFragment(nh=17, id=ident, m=more, offset=off // 8)
+        yield Ether(src=mac_client(), dst=MAC_C0) / head / part
+
+
+def follows(w, given, to):
+    """A later fragment goes on with that address and a hop less, and nothing else changed."""
+    result = w.prog.deliver(w.hook, given)
+    assert result.fate == "sent", result
+    want = given.payload.copy()
+    want.dst = to
+    if w.fam is V4:
+        want.ttl -= 1
+        del want.chksum
+    else:
+        want.hlim -= 1
+    assert result.raw[14:] == bytes(want)
+
+
+def first(w, given):
+    """Where the first fragment goes."""
+    result = w.prog.deliver(w.hook, given)
+    assert result.fate == "sent", result
+    return Ether(b"\0" * 12 + bytes(given)[12:14] + result.raw[14:]).payload.dst
+
+
+@worlds
+def test_one_packet_fragments(world):
+    """All of a datagram goes to one server, also when another's come in between; it is one connection."""
+    w = world
+    v = w.vip()
+    w.ipvsadm(f"-A -u {v} -s rr -o", *(f"-a -u {v} -r {w.real(n, 5353)} -m" for n in (1, 2)))
+    a, *a_later = pieces(w, 1000, 1000)
+    b, *b_later = pieces(w, 1000, 1001)
+    before = w.prog.stats()["conns"]
+    to = first(w, a), first(w, b)
+    assert sorted(to) == [w.fam.real(1), w.fam.real(2)]
+    for pair in zip(a_later, b_later):
+        for piece, server in zip(pair, to):
+            follows(w, piece, server)
+    assert w.prog.stats()["conns"] == before + 2
+    assert not w.listed()
+
+
+@worlds
+@pytest.mark.parametrize("edit", ["-E -u {v} -s wlc -o", "-E -u {v} -s rr", "-E -u {v} -s rr -o -p 9",
+                                  "-e -u {v} -r {r} -g -w 0", "-e -u {v} -r {r} -i -x 1",
+                                  "-a -u {v} -r {other} -m", ""])  # fmt: skip
+def test_one_packet_fragments_after_an_edit(world, edit):
+    """Later ones go where the first went, the way it went, whatever holds for the next datagram."""
+    w = world
+    names = {"v": w.vip(), "r": w.real(1, w.vport), "other": w.real(2, 53)}
+    w.ipvsadm("-A -u {v} -s rr -o".format(**names), "-a -u {v} -r {r} -m".format(**names))
+    piece, *later = pieces(w, 1000, 1000)
+    assert first(w, piece) == w.fam.real(1)
+    if edit:
+        w.ipvsadm(edit.format(**names))
+    for piece in later:
+        follows(w, piece, w.fam.real(1))
+    assert not w.listed()
+
+
+@worlds
+@pytest.mark.parametrize("edit", ["-d -u {v} -r {r}", "-D -u {v}"])
+def test_one_packet_fragments_after_removal(world, edit):
+    """As with a connection of a server that was removed; and back where it comes again."""
+    w = world
+    names = {"v": w.vip(), "r": w.real(1, 53)}
+    made = ["-A -u {v} -s rr -o".format(**names), "-a -u {v} -r {r} -m".format(**names)]
+    w.ipvsadm(*made, f"-A -t {names['v']} -s rr")
+    piece, *later = pieces(w, 1000, 1000)
+    assert first(w, piece) == w.fam.real(1)
+    w.ipvsadm(edit.format(**names))
+    with w.prog.counting() as grown:
+        assert w.prog.deliver(w.hook, later[0]).fate == "drop"
+    assert grown["dest-gone"] == 1
+    if edit.startswith("-d"):
+        w.ipvsadm(made[1])
+        follows(w, later[1], w.fam.real(1))
+
+
+@worlds
+def test_one_packet_fragments_of_a_new_service(world):
+    """What the first fragment was not balanced for, the later ones are not either."""
+    w = world
+    v = w.vip()
+    w.ipvsadm(f"-A -t {v} -s rr", f"-a -t {v} -r {w.real(1, 53)} -m")
+    piece, later, _ = pieces(w, 1000, 1000)
+    assert w.prog.deliver(w.hook, piece).fate == "pass"
+    w.ipvsadm(f"-A -u {v} -s rr -o", f"-a -u {v} -r {w.real(1, 53)} -m")
+    assert w.prog.deliver(w.hook, later).fate == "pass"
 
 
 @worlds
