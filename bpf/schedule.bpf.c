@@ -405,10 +405,17 @@ static __always_inline bool conn_make(struct conn_scratch *x, const struct bpvs_
 	return bpvs_conn_find(&n->key, &x->hit);
 }
 
-/* Each datagram of a one-packet service is a connection of its own, over before it is entered. */
-static __always_inline int one_packet(struct conn_scratch *x, const struct bpvs_dest *d)
+/*
+ * Each datagram of a one-packet service is a connection of its own, over before it is entered. To
+ * IPVS it counts for a moment, which is when the thresholds are looked at, before and after.
+ */
+static __always_inline int one_packet(struct conn_scratch *x, struct bpvs_dest *d)
 {
 	account_conn(d, x->n.dest);
+	if (unlikely(READ_ONCE(d->u_threshold))) {
+		dest_count(d, false, 1);
+		dest_count(d, false, -1);
+	}
 	if (x->n.control)
 		bpvs_control_release(x->n.control);
 	hit_stateless(&x->hit, &x->n);
@@ -606,7 +613,7 @@ __noinline int bpvs_reply_dest(const struct bpvs_flow *f)
 
 /* x->flow is as from a client: a connection to the real server that it came from, x->caller. */
 static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *svc,
-				      const struct bpvs_dest *d, __u32 now)
+				      struct bpvs_dest *d, __u32 now)
 {
 	struct conn_new *n = &x->n;
 	int ok = 1;
