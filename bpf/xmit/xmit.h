@@ -81,6 +81,15 @@ static __always_inline int emit(pkt_t *pkt, struct bpvs_flow *f, const struct co
 	return sent(pkt_send(pkt, f, hop, d->af == BPVS_V6), BPVS_TUN);
 }
 
+/*
+ * Whose packet out an error about a request is (answer_count()). One-packet services' connections
+ * are in no table for it to be found by.
+ */
+static __always_inline __u32 error_counts(const struct conn_hit *hit)
+{
+	return (hit->flags & BPVS_CONN_FWD) == BPVS_FWD_MASQ || hit->idx == ~0U ? 0 : hit->dest;
+}
+
 static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct conn_hit *hit,
 				   struct bpvs_dest *d, __u32 now)
 {
@@ -128,7 +137,7 @@ static __always_inline int xmit_in(pkt_t *pkt, struct bpvs_flow *f, const struct
 	if (no == BPVS_TOO_BIG)
 		ttl_down(pkt); /* it is quoted as IPVS would have sent it */
 	if (no != BPVS_GO_ON)
-		return answer_refused(f, no, &f->daddr, mtu, fwd == BPVS_FWD_MASQ ? 0 : hit->dest);
+		return answer_refused(f, no, &f->daddr, mtu, error_counts(hit));
 	return pkt_emit(pkt, f, hit, d, &hop, false);
 }
 
