@@ -11,6 +11,7 @@
 #define FLOW_VLAN	0x08 /* one 802.1Q tag in front of the network header */
 #define FLOW_GSO	0x10 /* to be cut into segments later: no MTU applies */
 #define FLOW_OUT	0x20 /* made on this host, and met as it leaves (local_tc.h) */
+#define FLOW_QUOTED	0x40 /* read off the reply that an error is about (icmp_tc.h) */
 
 /* Bits of TCP's flag byte. */
 #define TH_FIN	0x01

@@ -478,6 +478,7 @@ static __always_inline int icmp_schedule(struct conn_scratch *x)
 	x->flow.dport = i->in.sport;
 	x->flow.proto = i->in.proto;
 	x->flow.tcp_flags = TH_SYN;
+	x->flow.flags |= FLOW_QUOTED;
 	/* No Call-ID is looked for in what it quotes, and an earlier packet's is not its. */
 	x->call.look = CALL_UNREAD;
 	key_request(&x->n.key, &x->flow, clock_now());

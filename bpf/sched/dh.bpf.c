@@ -13,6 +13,6 @@ __attribute__((noinline)) int bpvs_sched_dh(struct bpvs_svc *svc, const struct b
 	if (!svc || !flow)
 		return 0;
 	id = bpvs_bucket(READ_ONCE(svc->buckets),
-			 bpvs_hash_bucket(addr_fold(&flow->daddr, flow->af)));
+			 bpvs_hash_bucket(addr_fold(sched_daddr(flow), flow->af)));
 	return id > 0 ? id : 0;
 }

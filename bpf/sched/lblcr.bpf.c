@@ -131,7 +131,7 @@ __attribute__((noinline)) int bpvs_sched_lblcr(struct bpvs_svc *svc, const struc
 
 	if (!svc || !flow)
 		return 0;
-	at.addr = flow->daddr;
+	at.addr = *sched_daddr(flow);
 	at.table = (__u32)READ_ONCE(svc->sched_state);
 	place = (__u32)bpvs_lblc_find(&at);
 	if (place)

@@ -50,6 +50,15 @@ static __always_inline struct bpvs_list_entry sched_entry(struct sched_list l, _
 	return e;
 }
 
+/*
+ * The address that destination hashing goes by. To IPVS that is the destination of the packet that
+ * it was given; of one that an error quotes, a reply, that is the client.
+ */
+static __always_inline const struct bpvs_addr *sched_daddr(const struct bpvs_flow *flow)
+{
+	return flow->flags & FLOW_QUOTED ? &flow->saddr : &flow->daddr;
+}
+
 /* IPVS's measure of load: an active connection weighs as much as 257 inactive ones. */
 #define OVERHEAD_ACTIVE 257
 
