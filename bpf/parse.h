@@ -179,15 +179,13 @@ __noinline int HOOK(sctp_flags)(ctx_t *ctx, __u32 at, __u32 end)
 
 	if (at + sizeof(c) > end || PKT_LOAD(ctx, at, &c, sizeof(c)))
 		return FLOW_NOTHING;
-	type = c.type;
+	type = c.type > 14 ? 0 : c.type;
 	if (type == SCTP_COOKIE_ECHO || type == SCTP_COOKIE_ACK) {
 		at += (bpf_ntohs(c.len) + 3U) & ~3U;
 		if (bpf_ntohs(c.len) >= sizeof(c) && at + sizeof(c) <= end &&
 		    !PKT_LOAD(ctx, at, &c, sizeof(c)) && c.type == SCTP_ABORT)
-			type = SCTP_ABORT;
+			type = SCTP_ABORT_BEHIND;
 	}
-	if (type > 15)
-		type = 0;
 	/* What clang knows of it now, the verifier does not always. */
 	asm volatile("" : "+r"(type));
 	return sctp_flags[type & 15];

@@ -27,6 +27,8 @@ struct sctp_chunk {
 #define SCTP_ABORT	 6
 #define SCTP_COOKIE_ECHO 10
 #define SCTP_COOKIE_ACK	 11
+/* In place of the type (AUTH has it, which is as DATA): an ABORT behind another chunk. */
+#define SCTP_ABORT_BEHIND 15
 
 enum sctp_event {
 	EV_DATA, /* and all that has no row of its own */
@@ -49,7 +51,7 @@ enum sctp_event {
 #define SCTP_FLAGS(event)                                                                          \
 	((event) << 4 | ((event) == EV_INIT ? TH_SYN : 0) | ((event) == EV_ABORT ? TH_RST : 0))
 
-/* By type of chunk; those from 16 on are as DATA. */
+/* By type of chunk; those from 15 on are as DATA. */
 static const __u8 sctp_flags[16] = {
 	[1] = SCTP_FLAGS(EV_INIT),
 	[2] = SCTP_FLAGS(EV_INIT_ACK),
@@ -60,6 +62,8 @@ static const __u8 sctp_flags[16] = {
 	[10] = SCTP_FLAGS(EV_COOKIE_ECHO),
 	[11] = SCTP_FLAGS(EV_COOKIE_ACK),
 	[14] = SCTP_FLAGS(EV_SHUTDOWN_COMPLETE),
+	/* To the state alone: who asks for TH_RST means the first chunk, as IPVS does. */
+	[SCTP_ABORT_BEHIND] = EV_ABORT << 4,
 };
 
 /* What the CRC32c of a packet of `len` bytes changes by when its first four bytes do (by xor). */

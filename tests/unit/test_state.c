@@ -205,9 +205,11 @@ static void test_sctp(void **unused)
 		      200 + to);
 	}
 	/* Types without a row. */
-	for (__u8 type = 3; type < 16; type++)
+	for (__u8 type = 3; type < SCTP_ABORT_BEHIND; type++)
 		if (!strchr("\6\7\10\11\12\13\16", type))
 			assert_int_equal(sctp_flags[type], sctp_flags[0]);
+	/* The same to the state, wherever an ABORT stands. */
+	assert_int_equal(sctp_flags[SCTP_ABORT_BEHIND], sctp_flags[SCTP_ABORT] & ~TH_RST);
 }
 
 /* What has no transport header, or no chunk, refreshes and moves nothing. */
