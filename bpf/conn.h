@@ -54,6 +54,7 @@ struct conn_new {
 	__u32 control; /* slot of what controls it plus 1, 0 = none */
 	__u32 call;    /* template: hash of its Call-ID, or 0 */
 	__u32 here;    /* BPVS_WORD_HERE or 0 */
+	__u32 svc;     /* that it counts at; a template may have led to another's destination */
 };
 
 /* An ICMP error to be sent. */

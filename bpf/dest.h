@@ -91,11 +91,17 @@ static __always_inline void account_longer(const struct bpvs_dest *d, __u32 id, 
 	stats_longer(base + BPVS_STATS_TOTAL, by);
 }
 
-static __always_inline void account_conn(const struct bpvs_dest *d, __u32 id)
+/* A connection, by the ids of its destination and of the service that it was scheduled for. */
+static __always_inline void account_conn_of(__u32 svc, __u32 id)
 {
 	__u32 base = stats_base();
 
 	stats_conn(base + BPVS_STATS_DEST(bpvs_ro.max_svc, id));
-	stats_conn(base + BPVS_STATS_SVC(d->svc));
+	stats_conn(base + BPVS_STATS_SVC(svc));
 	stats_conn(base + BPVS_STATS_TOTAL);
+}
+
+static __always_inline void account_conn(const struct bpvs_dest *d, __u32 id)
+{
+	account_conn_of(d->svc, id);
 }

@@ -389,13 +389,13 @@ __noinline int bpvs_bypass_make(struct conn_scratch *x)
 }
 
 /* Insert the connection that x->n describes: true, or there is no room and x->hit has none. */
-static __always_inline bool conn_make(struct conn_scratch *x, const struct bpvs_dest *d)
+static __always_inline bool conn_make(struct conn_scratch *x)
 {
 	struct conn_new *n = &x->n;
 	int r = conn_enter(n, &x->hit);
 
 	if (r == CONN_INSERTED)
-		account_conn(d, n->dest);
+		account_conn_of(n->svc, n->dest);
 	else if (n->control)
 		bpvs_control_release(n->control);
 	if (r != CONN_FULL)
@@ -535,6 +535,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	start = may_start(f);
 	if (!svc)
 		return expected_late(x, BPVS_NO_SERVICE);
+	n->svc = id;
 	if (!start && !(full && f->proto != IPPROTO_UDP && !(f->flags & FLOW_FRAG_LATER)))
 		return BPVS_NO_CONN;
 	v = svc_takes(svc, f);
@@ -559,7 +560,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	conn_new_fill(x, d, id, dest_port(svc, f, d));
 	if (f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
 		return one_packet(x, d);
-	if (start && conn_make(x, d))
+	if (start && conn_make(x))
 		return BPVS_GO_ON;
 	bpvs_overload(d);
 	if (!full) {
@@ -624,6 +625,7 @@ static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *s
 		ok = bpvs_template(x, svc);
 	key_request(&n->key, &x->flow, now);
 	n->call = 0;
+	n->svc = d->svc;
 	if (!ok)
 		return BPVS_NO_REPLY;
 	/* The client may speak with another server by these ports: now it is with this one. */
@@ -635,7 +637,7 @@ static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *s
 		if (n->control)
 			bpvs_template_assure(n->control);
 		one_packet(x, d);
-	} else if (!conn_make(x, d)) {
+	} else if (!conn_make(x)) {
 		return BPVS_NO_REPLY;
 	}
 	/* As a reply has it: this way it goes first. */
