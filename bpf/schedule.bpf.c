@@ -513,7 +513,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	struct conn_new *n;
 	struct bpvs_svc *svc;
 	struct bpvs_dest *d;
-	bool full, start;
+	bool full, start, most;
 	__u32 id;
 	int v;
 
@@ -548,10 +548,12 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return v == BPVS_NO_SCHED ? expected_late(x, v) : v;
 	id = choose(x, svc, full);
 	d = dest_get(id);
+	/* To conn_max, too, both count. */
+	most = start && conn_max_reached();
 	conn_succeed(x, id, d);
 	if (!id || !d)
 		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);
-	if (start && conn_max_reached()) {
+	if (most) {
 		if (n->control)
 			bpvs_control_release(n->control);
 		bpvs_overload(d);
