@@ -611,7 +611,9 @@ __noinline int bpvs_reply_dest(const struct bpvs_flow *f)
 {
 	__u32 id;
 
-	return f && reply_dest(f, &id) ? (int)(id & ~BPVS_RIP_SHARED) : 0;
+	if (!f || (!reply_dest(f, f->proto, &id) && !reply_dest(f, IPPROTO_IP, &id)))
+		return 0;
+	return (int)(id & ~BPVS_RIP_SHARED);
 }
 
 /* x->flow is as from a client: a connection to the real server that it came from, x->caller. */
@@ -623,11 +625,11 @@ static __always_inline int call_start(struct conn_scratch *x, struct bpvs_svc *s
 
 	key_request(&n->key, &x->flow, now);
 	n->control = 0;
+	n->svc = d->svc;
 	if (READ_ONCE(svc->flags) & BPVS_SVC_PERSISTENT)
 		ok = bpvs_template(x, svc);
 	key_request(&n->key, &x->flow, now);
 	n->call = 0;
-	n->svc = d->svc;
 	if (!ok)
 		return BPVS_NO_REPLY;
 	/* The client may speak with another server by these ports: now it is with this one. */

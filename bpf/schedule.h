@@ -42,14 +42,16 @@ int bpvs_call_out(struct conn_scratch *x, __u32 now);
 
 /*
  * The NAT destination that a packet is from, its id in *ret; or NULL (bpvs_svc_ids holds those,
- * too). Of several with one endpoint it is one, and *ret has BPVS_RIP_SHARED.
+ * too). Of several with one endpoint it is one, and *ret has BPVS_RIP_SHARED. A mark's have
+ * IPPROTO_IP for `proto`.
  */
-static __always_inline struct bpvs_dest *reply_dest(const struct bpvs_flow *f, __u32 *ret)
+static __always_inline struct bpvs_dest *reply_dest(const struct bpvs_flow *f, __u8 proto,
+						    __u32 *ret)
 {
 	struct bpvs_svc_key key = {
 		.addr = f->saddr,
 		.port = f->sport,
-		.proto = f->proto,
+		.proto = proto,
 		.af = f->af | BPVS_KEY_RIP,
 	};
 	__u32 *id = bpf_map_lookup_elem(&bpvs_svc_ids, &key);
@@ -65,7 +67,7 @@ static __always_inline struct bpvs_dest *reply_dest(const struct bpvs_flow *f, _
 	return d;
 }
 
-/* The id of reply_dest()'s alone, or 0: called, for the stack's sake. */
+/* The id of reply_dest()'s alone, a mark's too, or 0: called, for the stack's sake. */
 int bpvs_reply_dest(const struct bpvs_flow *f);
 
 /*
@@ -81,7 +83,7 @@ static __always_inline bool reply_stateless(const struct bpvs_flow *f, __u32 now
 
 	if (likely(!table_full(now)))
 		return false;
-	d = reply_dest(f, &id);
+	d = reply_dest(f, f->proto, &id);
 	svc = d && !(id & BPVS_RIP_SHARED) ? svc_get(d->svc) : NULL;
 	if (!svc)
 		return false;

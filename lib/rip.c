@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Endpoints of NAT destinations in the data path's map of services (BPVS_KEY_RIP), which translates
- * replies by them while the connection table is full: to the id of the destination, marked when
- * several services have it and a reply cannot tell whose it is.
+ * replies by them while the connection table is full, and answers what else comes from them
+ * (nat_icmp_send): to the id of the destination, marked when a reply cannot tell whose it is, as
+ * several services have it, or one that may have had the packet for another end: by a mark, or of
+ * all ports. Of a mark's the protocol is 0, as it is for all.
  *
  * The keys follow from the arrays. A tool that was killed in the middle of a change may have left
  * one wrong; BPVS_TOOL_CHANGING tells the next, which makes them all anew.
@@ -29,14 +31,14 @@ static bool same(const struct bpvs_svc_key *a, const struct bpvs_svc_key *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* Do replies of the destination come back through here, and do they tell their service? */
+/* Do replies of the destination come back through here, from a port that is known? */
 static bool answers(const struct bpvs_instance *in, __u32 id)
 {
 	const struct bpvs_dest *d = &in->dests[id];
 	const struct bpvs_svc *svc = &in->svcs[d->svc];
 
 	return (d->flags & BPVS_DEST_AVAILABLE) && d->fwd_set == BPVS_FWD_MASQ &&
-	       (svc->flags & BPVS_SVC_IN_USE) && !svc->key.fwmark && svc->key.port;
+	       (svc->flags & BPVS_SVC_IN_USE) && (d->port || svc->key.port);
 }
 
 static __u32 *chain(const struct bpvs_instance *in, const struct bpvs_svc_key *key)
@@ -55,21 +57,24 @@ void bpvs_rip_enter(struct bpvs_instance *in, __u32 id)
 
 /*
  * Bring the key of a destination's endpoint up to date. Errors are not handed on: without the key
- * all is well but for replies of a full table.
+ * all is well but for replies of a full table and for nat_icmp_send.
  */
 void bpvs_rip_update(struct bpvs_instance *in, __u32 id)
 {
 	struct bpvs_svc_key key = endpoint(in, id);
 	__u32 owner = 0;
-	bool shared = false;
+	bool shared = false, tells = false;
 
-	for (__u32 i = *chain(in, &key); i && !shared; i = in->tables->rip_next[i]) {
+	for (__u32 i = *chain(in, &key); i && !(shared && tells); i = in->tables->rip_next[i]) {
 		struct bpvs_svc_key other = endpoint(in, i);
+		bool one_end = in->svcs[in->dests[i].svc].key.port;
 
 		if (!answers(in, i) || !same(&key, &other))
 			continue;
-		shared = owner && in->dests[owner].svc != in->dests[i].svc;
-		owner = i;
+		shared |= !one_end || (owner && in->dests[owner].svc != in->dests[i].svc);
+		if (!owner || one_end)
+			owner = i;
+		tells |= one_end;
 	}
 	if (owner)
 		bpvs_map_svc_put(in, &key, shared ? owner | BPVS_RIP_SHARED : owner);

@@ -15,8 +15,8 @@ struct bpvs_svc_key {
 
 /*
  * Or-ed into `af`: not a service but the endpoint of a NAT destination, and the value is its id.
- * BPVS_RIP_SHARED is or-ed to the id when several services have the endpoint, and it is one of
- * them. Used while the connection table is full, and for nat_icmp_send.
+ * BPVS_RIP_SHARED is or-ed to the id when what comes from there does not tell its service
+ * (lib/rip.c). Used while the connection table is full, and for nat_icmp_send.
  */
 #define BPVS_KEY_RIP	0x80
 #define BPVS_RIP_SHARED 0x80000000

@@ -893,6 +893,50 @@ static void test_rips(void **state)
 	fake_free(in);
 }
 
+/* A mark's destination is found by its port alone, one of a service of all ports as shared. */
+static void test_rips_of_many(void **state)
+{
+	struct bpvs_svc_info svc, mark, all;
+	struct bpvs_instance *in = one_service(&svc);
+	struct bpvs_dest_info d = dest_info(0, 1, 1);
+	struct bpvs_svc_key key = { .addr = d.addr, .port = d.port, .af = BPVS_V4 | BPVS_KEY_RIP };
+	__u32 found, id;
+
+	(void)state;
+	mark = all = svc;
+	mark.key = (struct bpvs_svc_key){ .fwmark = 7, .af = BPVS_V4 };
+	all.key.port = 0;
+	all.flags |= BPVS_SVC_PERSISTENT;
+	all.timeout = 60;
+	assert_int_equal(bpvs_svc_add(in, &mark), 0);
+	assert_int_equal(bpvs_svc_add(in, &all), 0);
+	assert_int_equal(bpvs_dest_add(in, &mark.key, &d), 0);
+	assert_true(fake_rip_find(in, &key, &found));
+	assert_int_equal(bpvs_dest_del(in, &mark.key, &d.addr, d.port), 0);
+	assert_false(fake_rip_find(in, &key, &found));
+
+	key.proto = svc.key.proto;
+	assert_int_equal(bpvs_dest_add(in, &svc.key, &d), 0);
+	assert_true(fake_rip_find(in, &key, &id));
+	assert_false(id & BPVS_RIP_SHARED);
+	/* It may have had the packet by another of its ports. */
+	assert_int_equal(bpvs_dest_add(in, &all.key, &d), 0);
+	assert_true(fake_rip_find(in, &key, &found));
+	assert_int_equal(found, id | BPVS_RIP_SHARED);
+	assert_int_equal(bpvs_dest_del(in, &svc.key, &d.addr, d.port), 0);
+	assert_true(fake_rip_find(in, &key, &found));
+	assert_true(found & BPVS_RIP_SHARED && found != (id | BPVS_RIP_SHARED));
+	assert_int_equal(bpvs_dest_del(in, &all.key, &d.addr, d.port), 0);
+	assert_false(fake_rip_find(in, &key, &found));
+
+	/* A mark has no port that could stand in for the destination's. */
+	d.port = key.port = 0;
+	key.proto = 0;
+	assert_int_equal(bpvs_dest_add(in, &mark.key, &d), 0);
+	assert_false(fake_rip_find(in, &key, &found));
+	fake_free(in);
+}
+
 /*
  * Where the clock is a slow one a look at it is a system call: one does for all that is removed,
  * and one for what was removed before.
@@ -973,8 +1017,9 @@ int main(void)
 		cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_local),
 		cmocka_unit_test(test_wrr_change),   cmocka_unit_test(test_flush_clock_looks),
 		cmocka_unit_test(test_filter),	     cmocka_unit_test(test_rips),
-		cmocka_unit_test(test_tables_full),  cmocka_unit_test(test_table_repair),
-		cmocka_unit_test(test_backup),	     cmocka_unit_test(test_tunnels),
+		cmocka_unit_test(test_rips_of_many), cmocka_unit_test(test_tables_full),
+		cmocka_unit_test(test_table_repair), cmocka_unit_test(test_backup),
+		cmocka_unit_test(test_tunnels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
