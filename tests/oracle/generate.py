@@ -61,7 +61,7 @@ SYSCTLS = {
     "sync_version": ([0, 1], [2]),
     # Not on every kernel: RELEASES.
     "conn_lfactor": ([-4, 8], [9]),
-    "conn_max": ([1073741824], [-1]),
+    "conn_max": ([1, 3, 8, 1073741824], [-1]),
     "est_cpulist": ([0], ["x"]),
     "est_nice": ([0, 19], [20]),
     "svc_lfactor": ([-3, 8], [9]),
@@ -157,21 +157,22 @@ LISTINGS = """-L -n
 # theme: its weight, weights of actions (default 1 where an action is named in COMMON, else 0).
 COMMON = {"traffic": 30, "follow": 22, "edit_dest": 8, "add_dest": 7, "del_dest": 5, "readd": 5, "look": 8,
           "add_svc": 2, "edit_svc": 3, "del_svc": 1, "sysctl": 2, "nonsense": 1, "icmp": 2, "odd_packet": 2,
-          "zero": 1, "restore": 1, "listing": 1, "reuse": 5}
+          "zero": 1, "restore": 1, "listing": 1, "reuse": 5, "stray": 1, "stray_error": 1}
 THEMES = {
     "mixed": (10, {}),
     "sched": (16, {"edit_dest": 16, "readd": 8, "edit_svc": 5, "icmp": 0, "odd_packet": 0, "traffic": 40}),
     "persist": (14, {"edit_dest": 12, "expire": 1}),
     "tcp": (12, {"follow": 50, "reuse": 14}),
     "sctp": (8, {"follow": 40, "reuse": 8}),
+    "conn_max": (3, {"follow": 30, "reuse": 14, "sysctl": 0}),
     "fwmark": (12, {"mark": 6, "unmark": 1}),
     "ops": (4, {}),
     "threshold": (7, {"edit_dest": 14, "follow": 30, "look": 12}),
     "nodest": (8, {"del_dest": 14, "readd": 12, "del_svc": 5, "add_svc": 5, "clear": 2, "reuse": 8}),
     "expire": (4, {"expire": 6}),
-    "defence": (4, {"icmp": 0}),
-    "drop_entry": (1, {"reuse": 0, "sysctl": 0}),
-    "icmp": (5, {"icmp": 25, "odd_packet": 12}),
+    "defence": (4, {"icmp": 0, "stray_error": 0}),
+    "drop_entry": (1, {"reuse": 0, "sysctl": 0, "stray_error": 0}),
+    "icmp": (5, {"icmp": 25, "odd_packet": 12, "stray": 10, "stray_error": 12}),
     "errors": (7, {"nonsense": 30, "listing": 10, "sysctl": 45, "restore": 4}),
     "sizes": (3, {"odd_packet": 30}),
     "twos": (2, {}),
@@ -579,7 +580,7 @@ class Generator:
                 self.say(f"tcp {client} {virtual} {rng.choice(TCP_FLAGS)}")
             self.say(f"{verb} {client} {virtual}")
         else:
-            self.say(f"sctp {client} {virtual} {'INIT' if self.chance(85) else rng.choice(CHUNKS)}")
+            self.say(f"sctp {client} {virtual} {'INIT' if self.chance(85) else self.chunks(25)}")
             if self.chance(60):
                 self.say(f"sctp-reply {client} {virtual} INIT_ACK")
                 self.say(f"sctp {client} {virtual} COOKIE_ECHO")
@@ -589,6 +590,13 @@ class Generator:
             else:
                 self.brief(3)
         self.remember(flow)
+
+    def chunks(self, bundles):
+        """A chunk, or of so many in a hundred two: an ABORT behind others counts, but not for everything."""
+        if not self.chance(bundles):
+            return self.rng.choice(CHUNKS)
+        first = self.rng.choice(["COOKIE_ECHO", "COOKIE_ACK", self.rng.choice(CHUNKS)])
+        return f"{first},{'ABORT' if self.chance(50) else self.rng.choice(CHUNKS)}"
 
     def remember(self, flow):
         if flow in self.flows:
@@ -624,9 +632,7 @@ class Generator:
             if "rst" in verb:
                 self.brief(8)
         else:
-            chunks = rng.choice(CHUNKS)
-            if self.chance(15):
-                chunks += "," + rng.choice(CHUNKS)
+            chunks = self.chunks(15)
             self.say(f"{rng.choice(['sctp', 'sctp-reply'])} {ends} {chunks}")
             if "ABORT" in chunks:
                 self.brief(3)
@@ -665,6 +671,51 @@ class Generator:
         if by == "icmp-error":
             self.say(f"{'udp-reply' if kind == 'u' else 'recv'} {client} {virtual}")
         self.say(f"{by} {client} {virtual} {PROTO[kind]} {self.rng.choice(types)}")
+        return None
+
+    def have_set(self, name):
+        """Is that sysctl 1? If nobody has said anything of it yet it is now."""
+        said = [line for line in self.lines if line.startswith(f"sysctl {name}=")]
+        if not said:
+            self.say(f"sysctl {name}=1")
+        return not said or said[-1] == f"sysctl {name}=1"
+
+    def do_stray(self):
+        """A server of NAT sends of its own accord: nat_icmp_send tells it that there is no connection."""
+        rng = self.rng
+        # What tracking takes for invalid is lost: ftp-untracked.
+        ends = [(s, d) for s in self.services if s.port != 21 for d, how in s.dests.items()
+                if d[0] == ("R" if s.six else "r") and (how == "-m" or self.chance(20))]
+        if not ends or not (self.have_set("nat_icmp_send") or self.chance(10)):
+            return self.do_traffic()
+        svc, dest = rng.choice(ends)
+        host, _, port = dest.partition(":")
+        port = int(port or svc.port or 80)
+        source = f"{host}:{port if self.chance(85) else rng.choice([80, 8080, 53])}"
+        client = f"{self.host('c', 4, svc.six)}:{rng.randint(1900, 1905)}"
+        marks = [m for m in self.marks if m[0] == svc.mark and m[3] == svc.six]
+        virtual = f"{svc.host or (marks[0][2][0] if marks else 'V1' if svc.six else 'v1')}:{svc.port or 80}"
+        tcp = self.chance(30) != (svc.kind == "t")
+        self.say(f"tcp-from {source} {client} {virtual} {rng.choice(['SA', 'A', 'PA', 'FA', 'R'])}" if tcp
+                 else f"udp-from {source} {client}")
+        return None
+
+    def do_stray_error(self):
+        """An error about a reply of no connection, as of another director's: schedule_icmp begins one. Replies
+        without a connection are those of one-packet services that do without NAT."""
+        fitting = [s for s in self.services if s.kind == "u" and s.port and any(how != "-m" for how in s.dests.values())]
+        if not fitting or not (self.have_set("schedule_icmp") or self.chance(10)):
+            return self.do_icmp()
+        svc = self.rng.choice(fitting)
+        ends = [f"{self.host('c', 4, svc.six)}:{port}" for port in self.rng.sample(range(1910, 1940), 3)]
+        virtual = f"{svc.host}:{svc.port}"
+        self.ipvsadm(f"-E {svc.name()} -s rr -o")
+        for client in ends:
+            self.say(f"udp {client} {virtual}")
+            self.say(f"udp-reply {client} {virtual}")
+        self.ipvsadm(f"-E {svc.name()}{self.service_words(svc)}")
+        for client in ends:
+            self.say(f"icmp-error {client} {virtual} udp {'1/4' if svc.six else '3/3'}")
         return None
 
     def do_odd_packet(self):
@@ -768,6 +819,9 @@ class Generator:
                 self.set_defence("drop_packet", rng.choice([1, 2, 3, 3, 3]))
             else:
                 self.set_defence("secure_tcp", rng.choice([1, 2, 3, 3, 3]))
+        if self.theme == "conn_max":
+            self.releases.add(RELEASES["conn_max"])
+            self.say(f"sysctl conn_max={rng.randint(1, 12)}")
         if self.theme == "drop_entry":
             self.set_defence("drop_entry", rng.choice([1, 2, 3, 3]))
         for _ in range(rng.choice([1, 1, 1, 2, 2, 3])):

@@ -20,7 +20,7 @@ OPTIONS = HERE.parent.parent / "ipvsadm" / "options.def"
 # Said by nobody: -6 and its like have one form less, a command's help is one text.
 ROW = re.compile(r'^(?:COMMAND|WORD)\(\w+, "?\w*[-\w]*"?, "([-\w]+)",(?: "([-\w]+)",)? (?:\'(\w)\'|0),', re.M)
 EVENTS = """ipvsadm ipvsadm-restore sysctl wait look mark mark-iptables unmark udp udp-reply tcp tcp-reply syn open send recv
-shut sshut close rst srst sctp sctp-reply ping icmp-error icmp-error-by frag raw distribution""".split()
+shut sshut close rst srst sctp sctp-reply ping icmp-error icmp-error-by frag raw distribution udp-from tcp-from""".split()
 SYSCTLS = """amemthresh am_droprate drop_entry drop_packet secure_tcp backup_only cache_bypass conn_reuse_mode conntrack
 expire_nodest_conn expire_quiescent_template ignore_tunneled nat_icmp_send pmtu_disc run_estimation est_cpulist
 est_nice schedule_icmp sloppy_tcp sloppy_sctp snat_reroute sync_version sync_ports sync_persist_mode sync_qlen_max
@@ -104,8 +104,27 @@ def test_every_event_happens(scenarios):
         assert text.count(word) >= 20, word
     for chunk in generate.CHUNKS:
         assert text.count(chunk) >= 20, chunk
+    for bundle in ("COOKIE_ECHO,ABORT", "COOKIE_ACK,ABORT"):
+        assert text.count(bundle) >= 20, bundle
     for flags in generate.TCP_FLAGS:
         assert re.search(rf"tcp\S* \S+ \S+ {re.escape(flags)}( |$)", text), flags
+
+
+def test_what_nobody_asked_for(scenarios):
+    """Servers that send of themselves, and errors about what has no connection, where a sysctl has them answered."""
+    told = started = few = 0
+    for one in scenarios:
+        on = set()
+        for event in one.events:
+            if event.verb == "sysctl":
+                name, _, value = event.text.split(None, 1)[1].partition("=")
+                (on.add if value == "1" else on.discard)(name)
+                few += name == "conn_max" and value.isdigit() and int(value) <= 12
+            told += event.verb in ("tcp-from", "udp-from") and "nat_icmp_send" in on
+            started += event.verb == "icmp-error" and "schedule_icmp" in on and re.search(r":19[1-3]\d ", event.text) is not None
+    assert told >= 100
+    assert started >= 100
+    assert few >= 50
 
 
 def test_both_families_and_all_methods(scenarios):
