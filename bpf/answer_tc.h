@@ -292,6 +292,7 @@ __noinline int HOOK(fragment)(__u32 started)
 	struct conn_scratch *x = conn_scratch();
 	struct frag_first *known;
 	struct frag_key key = {};
+	bool keep;
 
 	if (!x)
 		return BPVS_BUG_MAP;
@@ -302,9 +303,10 @@ __noinline int HOOK(fragment)(__u32 started)
 	if (!(x->flow.flags & FLOW_FRAG_LATER)) {
 		x->frag.sport = x->flow.sport;
 		x->frag.dport = x->flow.dport;
-		x->frag.dest = started && x->hit.idx == ~0U ? x->hit.dest : 0;
+		keep = started && x->hit.idx == ~0U;
+		x->frag.dest = keep ? x->hit.dest : 0;
+		x->frag.flags = keep ? x->hit.flags : 0;
 		x->frag.at = x->n.key.now;
-		x->frag.flags = x->hit.flags;
 		x->frag.to = x->hit.to;
 		bpf_map_update_elem(&bpvs_frags, &key, &x->frag, BPF_ANY);
 		return BPVS_GO_ON;

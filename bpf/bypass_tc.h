@@ -57,6 +57,9 @@ __noinline int HOOK(bypass)(ctx_t *ctx)
 		return bypass_none(x, v);
 	if (x->hit.idx == ~0U && !bpvs_bypass_make(x))
 		return BPVS_TABLE_FULL;
+	/* Nothing of a one-packet service else tells that the later ones go there, too. */
+	if (x->flow.flags & FLOW_FRAG)
+		HOOK(fragment)(true);
 	conn_touch(&x->hit, &x->flow, clock_now(), false);
 	v = refused(&x->flow, x->hop.mtu, false);
 	if (v != BPVS_GO_ON)

@@ -129,7 +129,7 @@ struct frag_first {
 	__be16 dport;
 	__u32 dest; /* that it went to, if no connection says so (one-packet services); 0 = none */
 	__u32 at;   /* the clock then */
-	__u8 flags; /* the method then: a connection's */
+	__u8 flags; /* the method then, as a connection's; a bypass has no destination */
 	__u8 pad[3];
 	struct bpvs_addr to; /* the destination's address, for its id may be another's by now */
 };

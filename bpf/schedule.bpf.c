@@ -358,13 +358,11 @@ static __always_inline int leave(const struct bpvs_svc *svc, const struct bpvs_f
 	return BPVS_NO_DEST;
 }
 
-/* A mark's packet may go on to where it was meant for; a route shall tell whether it can. */
-static __always_inline bool bypass(struct conn_scratch *x, const struct bpvs_svc *svc)
+/* One-packet services remember nothing. */
+static __always_inline int bypass_fill(struct conn_scratch *x, bool one_packet)
 {
 	struct conn_new *n = &x->n;
 
-	if (likely(!READ_ONCE(bpvs_cfg.cache_bypass)) || !svc->key.fwmark)
-		return false;
 	__builtin_memset(&n->daddr, 0, sizeof(n->daddr));
 	if (!n->key.v6)
 		addr_map4(&n->daddr, 0);
@@ -373,12 +371,20 @@ static __always_inline bool bypass(struct conn_scratch *x, const struct bpvs_svc
 	n->state = 0;
 	n->here = 0;
 	n->dest = 0;
-	n->timeout = CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
-	/* One-packet services remember nothing. */
-	if (x->flow.proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
-		n->timeout = 0;
+	n->timeout = one_packet ? 0 : CONN_FIRST_TIMEOUT * bpvs_ro.clock_hz;
 	hit_stateless(&x->hit, n);
-	return true;
+	return LATER_BYPASS;
+}
+
+/* A mark's packet may go on to where it was meant for; a route shall tell whether it can. */
+static __always_inline bool bypass(const struct bpvs_svc *svc)
+{
+	return unlikely(READ_ONCE(bpvs_cfg.cache_bypass)) && svc->key.fwmark;
+}
+
+static __always_inline bool svc_one_packet(const struct bpvs_svc *svc, const struct bpvs_flow *f)
+{
+	return f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET);
 }
 
 __noinline int bpvs_bypass_make(struct conn_scratch *x)
@@ -493,8 +499,12 @@ static __always_inline int frag_follow(struct conn_scratch *x)
 	struct conn_new *n = &x->n;
 	struct bpvs_dest *d;
 
-	if (likely(!(x->flow.flags & FLOW_FRAG_LATER)) || !x->frag.dest ||
+	if (likely(!(x->flow.flags & FLOW_FRAG_LATER)) ||
 	    n->key.now - x->frag.at > FRAG_TIME * bpvs_ro.clock_hz)
+		return BPVS_NO_CONN;
+	if ((x->frag.flags & BPVS_CONN_FWD) == BPVS_FWD_BYPASS)
+		return bypass_fill(x, true);
+	if (!x->frag.dest)
 		return BPVS_NO_CONN;
 	d = dest_get(x->frag.dest);
 	if (!d)
@@ -552,7 +562,8 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 	most = start && conn_max_reached();
 	conn_succeed(x, id, d);
 	if (!id || !d)
-		return start && bypass(x, svc) ? LATER_BYPASS : leave(svc, f);
+		return start && bypass(svc) ? bypass_fill(x, svc_one_packet(svc, f))
+					    : leave(svc, f);
 	if (most) {
 		if (n->control)
 			bpvs_control_release(n->control);
@@ -560,7 +571,7 @@ __noinline int bpvs_schedule(struct conn_scratch *x)
 		return BPVS_CONN_MAX;
 	}
 	conn_new_fill(x, d, id, dest_port(svc, f, d));
-	if (f->proto == IPPROTO_UDP && (READ_ONCE(svc->flags) & BPVS_SVC_ONEPACKET))
+	if (svc_one_packet(svc, f))
 		return one_packet(x, d);
 	if (start && conn_make(x))
 		return BPVS_GO_ON;
