@@ -326,6 +326,11 @@ def test_an_answer_to_what_was_passed_on_moves_the_numbers_after_it():
                     for ack in (5000, 5001))
     for passed, same in ((set(), False), ({"c1:1 w1:80"}, True)):
         assert bool(compare.explained(["marked-passed-on"], ours, theirs, passed)) == same
+    report = "c1:1 w1:80 client reports -"
+    ours, none = [("frames", f"{report}\n  in o: c1 > w1 icmp 3/3")], [("frames", f"{report}: nobody")]
+    for passed, same in ((set(), False), ({"c1:1 w1:80"}, True)):
+        assert bool(compare.explained(["marked-passed-on"], ours, none, passed)) == same
+    ours = [("frames", f"{sent}\n  in r1: c1:1 > r1:80 tcp S seq 1 ack 5000 ttl 63")]
     other = [("frames", theirs[0][1].replace("r1", "r2"))]
     assert not compare.explained(["marked-passed-on"], ours, other, {"c1:1 w1:80"})
 
