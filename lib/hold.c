@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "engine.h"
+#include "proc.h"
 
 #define HOLD_DIR    "/run/bpvs"
 #define PROGENITORS 64
@@ -74,21 +75,13 @@ static int mounts_of(pid_t pid)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* The id of the first mount that a process sees, of which no other namespace has one. */
+/* The id of the first mount that a process sees, of which no other namespace has one; or -1. */
 static int first_mount(pid_t pid)
 {
 	char path[64];
-	int id = -1;
-	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return -1;
-	if (fscanf(f, "%d", &id) != 1)
-		id = -1;
-	fclose(f);
-	return id;
+	return bpvs_proc_read(path);
 }
 
 /*

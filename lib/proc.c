@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel's own knobs (proc.h). */
+/* Numbers in /proc (proc.h). */
 #include <errno.h>
 #include <stdio.h>
 #include "proc.h"

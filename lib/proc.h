@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel's own knobs, by their files in /proc/sys. */
+/* Files in /proc that begin with a number: the kernel's own knobs, above all. */
 #pragma once
 
 /* -1: there is none, or it is no number. */
