@@ -389,15 +389,19 @@ static bool drain_read(struct drain *d, int argc, char **argv)
 
 	*d = (struct drain){ .deadline = DEADLINE_DEFAULT };
 	while ((c = verb_option("drain", argc, argv, "", options, "")) != -1) {
-		if (c == 's' && service_read(optarg, &d->key))
-			d->one_service = true;
-		else if (c == 'j')
-			d->json = true;
-		else if (c != 'd' || !seconds_read(optarg, &d->deadline))
+		if (c == '?')
 			return false;
+		if (c == 'j')
+			d->json = true;
+		else if (c == 's' && !(d->one_service = service_read(optarg, &d->key)))
+			return verb_refuse("drain", "a service", optarg);
+		else if (c == 'd' && !seconds_read(optarg, &d->deadline))
+			return verb_refuse("drain", "a time", optarg);
 	}
-	if (optind != argc - 1 || !endpoint_read(argv[optind], &d->addr, &af, &d->port))
+	if (optind != argc - 1)
 		return false;
+	if (!endpoint_read(argv[optind], &d->addr, &af, &d->port))
+		return verb_refuse("drain", "an address or endpoint", argv[optind]);
 	d->name = argv[optind];
 	return true;
 }

@@ -60,12 +60,14 @@ static bool request_read(struct request *r, int argc, char **argv)
 
 	*r = (struct request){ 0 };
 	while ((c = verb_option("flush", argc, argv, "", options, "")) != -1) {
-		if (c == 'd' && endpoint_read(optarg, &r->addr, &af, &r->port))
-			r->dest = optarg;
-		else if (c == 'j')
-			r->json = true;
-		else
+		if (c == '?')
 			return false;
+		if (c == 'j')
+			r->json = true;
+		else if (!endpoint_read(optarg, &r->addr, &af, &r->port))
+			return verb_refuse("flush", "an address or endpoint", optarg);
+		else
+			r->dest = optarg;
 	}
 	return optind == argc;
 }

@@ -21,3 +21,9 @@ int verb_option(const char *verb, int argc, char **argv, const char *shorts,
 	fprintf(stderr, "bpvs %s: --%s is given twice\n", verb, options->name);
 	return '?';
 }
+
+bool verb_refuse(const char *verb, const char *wanted, const char *text)
+{
+	fprintf(stderr, "bpvs %s: not %s: %s\n", verb, wanted, text);
+	return false;
+}

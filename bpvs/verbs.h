@@ -19,3 +19,6 @@ void verb_usage(FILE *to, const char *verb, const char *before);
  */
 int verb_option(const char *verb, int argc, char **argv, const char *shorts,
 		const struct option *options, const char *often);
+
+/* Says that `text` is not what is wanted ("an address"): false. */
+bool verb_refuse(const char *verb, const char *wanted, const char *text);

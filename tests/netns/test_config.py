@@ -378,6 +378,12 @@ def test_drain_misuse(world, clean):
         done = bpvs(world, "drain", *argv, check=False)
         assert done.returncode == status and done.stderr and not done.stdout, (argv, done)
     assert servers(world)[rip][0] == 1
+    for verb, argv, words in (("drain", (rip, "--deadline", "5x"), "not a time: 5x"),
+                              ("drain", (rip, "--service", "tcp:rubbish"), "not a service: tcp:rubbish"),
+                              ("drain", ("rubbish",), "not an address or endpoint: rubbish"),
+                              ("flush", ("--dest", "::ffff:" + rip),
+                               f"not an address or endpoint: ::ffff:{rip}")):
+        assert f"bpvs {verb}: {words}\n" in bpvs(world, verb, *argv, check=False).stderr
 
 
 # ---- output that does not arrive ----
